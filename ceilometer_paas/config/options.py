@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ceilometer.conf -> the ``[paas]`` options; the only import of oslo.config."""
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oslo_config import cfg
+
+GROUP = 'paas'
+
+OPTS = [
+    cfg.StrOpt('state_path', default='/var/lib/ceilometer-paas',
+               help='Directory of everything that this package keeps on disk: the default ledger is '
+                    'ledger.sqlite in it. The user that runs ceilometer-agent-paas must be able to write there.'),
+    cfg.StrOpt('ledger_connection', secret=True,
+               help='SQLAlchemy URL of the ledger, the durable record of the messages that were seen, of what is '
+                    'still to be published, and of what was quarantined. Default: the SQLite file ledger.sqlite in '
+                    'state_path, which serves any number of processes on one host. Several hosts share a '
+                    'PostgreSQL (postgresql+psycopg2://) or MariaDB (mysql+pymysql://) ledger.'),
+    cfg.StrOpt('sources_file', default='sources.yaml',
+               help='The source map: which endpoints there are, which queues we keep on them, and which queue may '
+                    'speak of which metric types. A relative name is looked up beside ceilometer.conf, in '
+                    '/etc/ceilometer and /etc/ceilometer_paas, then among the files that the package installed.'),
+    cfg.MultiStrOpt('meter_definitions_dirs', default=['/etc/ceilometer/paas_meters.d', 'meters.d'],
+                    help='Directories of meter definitions (*.yaml, in Ceilometer\'s format), one a line. A meter '
+                         'that is defined in an earlier directory replaces all definitions of that name in later '
+                         'ones. A relative name is looked up as sources_file is; a directory that does not exist '
+                         'is an error unless it stands in the default. Setting the option replaces the default.'),
+    cfg.StrOpt('pipeline_cfg_file', default='paas_pipeline.yaml',
+               help='What is published where, in the format of Ceilometer\'s pipeline.yaml. Looked up as '
+                    'sources_file is.'),
+    cfg.IntOpt('workers', default=1, min=1,
+               help='How many processes collect. Delivery has a process of its own besides them.'),
+    cfg.IntOpt('batch_size', default=200, min=1, max=10000,
+               help='How many messages are recorded in one ledger transaction at most; also how many the broker '
+                    'hands over before the first is acknowledged (prefetch).'),
+    cfg.FloatOpt('batch_timeout', default=0.2, min=0.01,
+                 help='How many seconds a batch that is not full waits for more messages.'),
+    cfg.IntOpt('max_message_size', default=1048576, min=1024,
+               help='The largest message, in bytes, that is decoded; a larger one is quarantined as '
+                    'decode.too_large.'),
+    cfg.IntOpt('max_metrics', default=1000, min=1,
+               help='How many metrics one message may carry at most; one with more is quarantined as '
+                    'decode.too_many.'),
+    cfg.FloatOpt('max_backoff', default=300.0, min=0.1,
+                 help='Upper bound, in seconds, of the exponential backoff with which a ledger or a publisher that '
+                      'cannot be reached is tried again. The first wait is half a second.'),
+    cfg.IntOpt('seen_retention', default=35, min=1,
+               help='For how many days the ledger remembers which messages it has seen. A message that is sent '
+                    'again later than that is metered again.'),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The ``[paas]`` options as values, read once.
+
+    :ivar ledger_connection: SQLAlchemy URL
+    :ivar batch_timeout: seconds
+    :ivar max_message_size: bytes
+    :ivar max_backoff: seconds
+    :ivar seen_retention: days
+    :ivar identity: names this agent where several share a ledger
+    """
+
+    state_path: str
+    ledger_connection: str
+    sources_file: str
+    meter_definitions_dirs: tuple[str, ...]
+    pipeline_cfg_file: str
+    workers: int
+    batch_size: int
+    batch_timeout: float
+    max_message_size: int
+    max_metrics: int
+    max_backoff: float
+    seen_retention: int
+    identity: str
+
+
+def list_opts() -> Iterable[tuple[str, list[cfg.Opt]]]:
+    """Name the options for oslo-config-generator and oslo-config-validator."""
+    return [(GROUP, OPTS)]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make the options known to a configuration; again is harmless."""
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def settings(conf: cfg.ConfigOpts) -> Settings:
+    """Read the options.
+
+    :raises oslo_config.cfg.ConfigFileValueError: a value is not of its option's type or out of its bounds
+    """
+    register(conf)
+    values = {opt.dest: conf.paas[opt.dest] for opt in OPTS}
+    values['meter_definitions_dirs'] = tuple(values['meter_definitions_dirs'])
+    values['ledger_connection'] = (values['ledger_connection'] or
+                                   'sqlite:///' + os.path.join(values['state_path'], 'ledger.sqlite'))
+    return Settings(**values, identity=f'{socket.gethostname()}:{os.getpid()}')

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns that travel between the rooms: immutable values, and the one rule by which a sample's id is derived.
+
+Times are aware and in UTC unless a field says otherwise. Ids are strings.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+_NAMESPACE = uuid.UUID('b1d0e6cf-3b0a-5f55-9f0c-2d6a0d1c8a4e').bytes
+
+
+class Envelope(NamedTuple):
+    """One message as the bus hands it over, before anything is known of it.
+
+    :ivar context: the request context (the ``_context_*`` keys without their prefix)
+    :ivar message: the notification, its oslo envelope removed; anything that JSON can express
+    :ivar size: bytes of the body on the bus
+    """
+
+    context: Mapping[str, Any]
+    message: Any
+    size: int
+
+
+class Amount(NamedTuple):
+    """How much of one meter was used.
+
+    :ivar name: the meter's name
+    :ivar type: ``gauge``, ``cumulative`` or ``delta``
+    :ivar unit: the volume's unit; empty where the service names none
+    :ivar volume: a finite number; never negative for a delta
+    """
+
+    name: str
+    type: str
+    unit: str
+    volume: int | float
+
+
+class Reading(NamedTuple):
+    """What one notification says of one resource at one time.
+
+    Amounts that share everything else share a reading, so that it is carried and written once.
+
+    :ivar timestamp: ISO 8601 with offset, as Ceilometer writes a sample's timestamp
+    :ivar metadata: a sample's resource_metadata
+    :ivar amounts: at least one
+    """
+
+    resource_id: str
+    project_id: str | None
+    user_id: str | None
+    timestamp: str
+    metadata: Mapping[str, Any]
+    amounts: tuple[Amount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message whose identity and time are known to be good.
+
+    :ivar timestamp: when the service sent it, ISO 8601 with offset (UTC where the service writes none)
+    :ivar context: the request context, as in Ceilometer's ``ctxt``
+    :ivar readings: what a message in the PaaS Event Format says by itself, without any definition
+    """
+
+    message_id: str
+    event_type: str
+    timestamp: str
+    publisher_id: str | None
+    context: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    readings: tuple[Reading, ...] = ()
+
+
+class Outcome(NamedTuple):
+    """What became of one message; every message has exactly one.
+
+    :ivar kind: ``recorded``, ``duplicate``, ``ignored``, ``quarantined`` or ``retried``
+    :ivar code: why, for ``ignored`` and ``quarantined`` (:mod:`ceilometer_paas.errors`)
+    :ivar reason: one line for a person
+    """
+
+    kind: str
+    code: str = ''
+    reason: str = ''
+
+    def __str__(self) -> str:
+        return f'{self.kind}({self.code})' if self.code else self.kind
+
+
+RECORDED = Outcome('recorded')
+DUPLICATE = Outcome('duplicate')
+RETRIED = Outcome('retried')
+
+
+class Entry(NamedTuple):
+    """A message that is to be recorded.
+
+    :ivar message_id: unique within its source
+    :ivar readings: :func:`dump_readings` of its readings
+    """
+
+    message_id: str
+    readings: str
+
+
+class Quarantined(NamedTuple):
+    """A message or a sample that is set aside.
+
+    :ivar origin: the queue it came from, or the publisher that refused it
+    :ivar body: JSON from which it can be tried again
+    """
+
+    origin: str
+    code: str
+    reason: str
+    body: str
+
+
+class Parcel(NamedTuple):
+    """What is still to be published to one publisher: the readings of one recorded batch.
+
+    :ivar id: rises in the order of recording
+    :ivar source: ``<endpoint>/<exchange>``
+    :ivar body: a JSON array of ``[message_id, readings]``
+    """
+
+    id: int
+    source: str
+    body: str
+
+
+def sample_id(source: str, message_id: str, name: str, resource_id: str, ordinal: int) -> str:
+    """Derive a sample's id from what it says, so that a replay is recognised downstream.
+
+    The id is the UUID (version 5, RFC 9562) of the five parts, joined by a separator that none of them can contain
+    (ids are printable), in a namespace of this project.
+
+    :param ordinal: the sample's place within its message, from 0
+    """
+    text = f'{source}\x1f{message_id}\x1f{name}\x1f{resource_id}\x1f{ordinal}'
+    digest = hashlib.sha1(_NAMESPACE + text.encode(), usedforsecurity=False).hexdigest()
+    variant = '89ab'[int(digest[16], 16) & 3]
+    return f'{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}'
+
+
+def is_id(value: object) -> bool:
+    """Tell whether a value may be an id: a printable string of 1 to 255 characters.
+
+    Keystone's are 32 hexadecimal digits, LDAP's 64, a resource's whatever its service chose.
+    """
+    return isinstance(value, str) and 0 < len(value) < 256 and value.isprintable()

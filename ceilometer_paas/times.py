@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text -> aware times: every form of timestamp that OpenStack's services put on the bus.
+
+Seen on the wire: ``2026-11-22 09:27:45.374445`` (oslo notifier), ``2026-11-22T09:14:57.110238`` (Designate),
+``2026-03-10T08:17:25Z`` (Trove, Nova versioned), ``2026-03-10 08:17:25+00:00`` (Nova created_at). A time without a zone
+is UTC, as in oslo.utils.
+"""
+
+import datetime
+
+import iso8601
+
+UTC = datetime.UTC
+
+
+def parse(text: object) -> datetime.datetime:
+    """Read an ISO 8601 date and time; the offset stays as written, and is UTC where none is written.
+
+    :raises ValueError: it is not a string, or not a date and time
+    """
+    if not isinstance(text, str) or len(text) < 16:
+        raise ValueError(f'{text!r} is not a date and time')
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            time = iso8601.parse_date(text)
+        except iso8601.ParseError as error:
+            raise ValueError(str(error)) from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def parse_utc(text: object) -> datetime.datetime:
+    """Read an ISO 8601 date and time as UTC.
+
+    :raises ValueError: as :func:`parse`, and for a time that UTC cannot express (year 0 or 10000)
+    """
+    try:
+        return parse(text).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f'{text!r} is out of range') from None
