@@ -43,7 +43,7 @@ REFUSALS = {
     'translate.no_resource_id': 'The path of resource_id finds nothing.',
     'translate.bad_id': 'A resource, project or user id is not a printable string of 1 to 255 characters.',
     'translate.bad_name': 'A meter name or unit that a definition takes from the message is not a string.',
-    'translate.bad_type': 'A meter type that a definition takes from the message is none of gauge, cumulative and delta.',
+    'translate.bad_type': 'A meter type taken from the message is none of gauge, cumulative and delta.',
     'translate.bad_timestamp': 'The path of timestamp finds something that is not an ISO 8601 date and time.',
     'translate.too_many': 'One message gives more than [paas] max_metrics samples.',
     'translate.failed': 'A definition (a path, a lookup, a trait plug-in) failed on this message.',

@@ -5,12 +5,13 @@ Times are aware and in UTC unless a field says otherwise. Ids are strings.
 """
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
+_dumps = json.JSONEncoder(separators=(',', ':')).encode
 _NAMESPACE = uuid.UUID('b1d0e6cf-3b0a-5f55-9f0c-2d6a0d1c8a4e').bytes
 
 
@@ -150,9 +151,14 @@ def sample_id(source: str, message_id: str, name: str, resource_id: str, ordinal
     return f'{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}'
 
 
-def is_id(value: object) -> bool:
+def is_id(value: object) -> TypeGuard[str]:
     """Tell whether a value may be an id: a printable string of 1 to 255 characters.
 
     Keystone's are 32 hexadecimal digits, LDAP's 64, a resource's whatever its service chose.
     """
     return isinstance(value, str) and 0 < len(value) < 256 and value.isprintable()
+
+
+def dump_readings(readings: tuple[Reading, ...]) -> str:
+    """Write readings as compact ASCII JSON: an array of arrays, in the order of the fields."""
+    return _dumps(readings)

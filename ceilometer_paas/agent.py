@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ceilometer-agent-paas``: collecting and delivering as processes of their own, under any supervisor.
+
+SIGTERM finishes what is in flight. SIGHUP reads ceilometer.conf and every file again: workers are replaced by new ones
+with the new configuration, or, if it is broken, run on with the old one.
+"""
+
+import logging
+import multiprocessing
+import sys
+from typing import Any
+
+import cotyledon
+from ceilometer import service
+
+from ceilometer_paas.config.load import Configuration, load
+from ceilometer_paas.errors import ConfigError, Unavailable
+from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.publish.load import load_publishers
+from ceilometer_paas.serve import Collecting, Delivering
+
+LOG = logging.getLogger(__name__)
+
+
+class Current:
+    """The configuration that workers are started with: the last one that was good.
+
+    :raises ConfigError: the first one is not
+    """
+
+    def __init__(self, conf: Any) -> None:
+        self._conf = conf
+        self.configuration = self._load()
+
+    def reload(self) -> bool:
+        """Read everything again; if something is broken, say why, keep what there is and give False."""
+        try:
+            if not self._conf.reload_config_files():
+                LOG.error('The old configuration stays in force: ceilometer.conf cannot be read')
+                return False
+            self.configuration = self._load()
+        except ConfigError as error:
+            for problem in error.problems:
+                LOG.error('The old configuration stays in force: %s', problem)
+            return False
+        return True
+
+    def _load(self) -> Configuration:
+        configuration = load(self._conf)
+        load_publishers(configuration.targets, self._conf)
+        return configuration
+
+
+class _Worker(cotyledon.Service):
+    """One process: builds its part from the current configuration, runs it, and ends with it."""
+
+    def __init__(self, worker_id: int, current: Current) -> None:
+        super().__init__(worker_id)
+        self._current = current
+        self._part: Collecting | Delivering = self._build(current.configuration)
+
+    def _build(self, configuration: Configuration) -> Collecting | Delivering:
+        raise NotImplementedError
+
+    def run(self) -> None:
+        try:
+            self._part.start()
+        except ConfigError as error:
+            LOG.error('%s', error)
+            sys.exit(1)
+
+    def terminate(self) -> None:
+        self._part.stop()
+
+    def reload(self) -> None:
+        if self._current.reload():
+            super().reload()
+
+
+class CollectService(_Worker):
+    """A process that collects."""
+
+    name = 'collect'
+
+    def _build(self, configuration: Configuration) -> Collecting:
+        return Collecting(configuration)
+
+
+class DeliverService(_Worker):
+    """The process that delivers."""
+
+    name = 'deliver'
+
+    def _build(self, configuration: Configuration) -> Delivering:
+        return Delivering(configuration)
+
+
+def main() -> int:
+    """Run the agent until SIGTERM; 1 if what the operator wrote cannot be used."""
+    conf = service.prepare_service()
+    try:
+        current = Current(conf)
+        ledger = Ledger(current.configuration.settings.ledger_connection)
+        try:
+            ledger.upgrade()
+        except Unavailable as error:
+            LOG.warning('The ledger cannot be opened yet: %s', error)
+        ledger.close()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    manager = cotyledon.ServiceManager(mp_context=multiprocessing.get_context('fork'))
+    manager.add(CollectService, workers=current.configuration.settings.workers, args=(current,))
+    manager.add(DeliverService, args=(current,))
+    manager.register_hooks(on_reload=current.reload)
+    manager.run()
+    return 0

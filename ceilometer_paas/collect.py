@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way in, written once: decode -> translate -> record. Envelopes come in, one outcome for each goes out.
+
+A batch is one ledger transaction. When the call returns, everything in the batch has its outcome durably; when it
+raises, nothing of the batch has been recorded, or all of it has and a second call finds duplicates.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from ceilometer_paas.config.sources import Queue
+from ceilometer_paas.errors import Refused
+from ceilometer_paas.model import (
+    DUPLICATE,
+    RECORDED,
+    RETRIED,
+    Entry,
+    Envelope,
+    Notification,
+    Outcome,
+    Quarantined,
+    Reading,
+    dump_readings,
+)
+
+NO_DEFINITION = Outcome('ignored', 'ignored.no_definition')
+MAX_REASON = 500
+"""Characters of a refusal's reason that are kept."""
+
+_SECRET_CONTEXT = frozenset({'auth_token', 'service_token', 'service_catalog'})
+
+
+class Ledger(Protocol):
+    """What collecting needs of the ledger; :meth:`ceilometer_paas.ledger.store.Ledger.record` has the meaning."""
+
+    def record(self, source: str, entries: Sequence[Entry], quarantined: Sequence[Quarantined], to: Sequence[str],
+               now: datetime, released: Sequence[int] = ()) -> set[str]: ...
+
+
+class Collector:
+    """The way in of one queue.
+
+    :param targets: names of the publishers that get what is recorded
+    :ivar counts: messages by outcome since the start; they add up to what was received
+    """
+
+    def __init__(self, queue: Queue, decode: Callable[[Envelope], Notification],
+                 translate: Callable[[Notification, str], tuple[Reading, ...]], *,
+                 ledger: Ledger, targets: Sequence[str]) -> None:
+        self.queue = queue
+        self.counts: Counter[str] = Counter()
+        self._decode = decode
+        self._translate = translate
+        self._ledger = ledger
+        self._targets = tuple(targets)
+
+    def __call__(self, envelopes: Sequence[Envelope], now: datetime, released: Sequence[int] = ()) -> list[Outcome]:
+        """Collect a batch.
+
+        :param released: quarantine rows that end if the batch is recorded
+        :raises Unavailable: the ledger cannot be reached; the same call may succeed later
+        """
+        outcomes: list[Outcome] = []
+        entries: list[Entry] = []
+        quarantined: list[Quarantined] = []
+        places: dict[str, int] = {}
+        for place, envelope in enumerate(envelopes):
+            try:
+                notification = self._decode(envelope)
+                readings = self._translate(notification, self.queue.name)
+            except Refused as refused:
+                quarantined.append(self._set_aside(envelope, refused))
+                outcomes.append(Outcome('quarantined', refused.code, refused.reason))
+                continue
+            if not readings:
+                outcomes.append(NO_DEFINITION)
+            elif notification.message_id in places:
+                outcomes.append(DUPLICATE)
+            else:
+                places[notification.message_id] = place
+                entries.append(Entry(notification.message_id, dump_readings(readings)))
+                outcomes.append(RECORDED)
+        if entries or quarantined:
+            seen = self._ledger.record(self.queue.source, entries, quarantined, self._targets, now,
+                                       released if entries else ())
+            for message_id in seen:
+                outcomes[places[message_id]] = DUPLICATE
+        return self._count(outcomes, len(envelopes))
+
+    def refuse(self, envelope: Envelope, refused: Refused, now: datetime) -> Outcome:
+        """Quarantine one message without looking into it.
+
+        :raises Unavailable: as :meth:`__call__`
+        """
+        self._ledger.record(self.queue.source, (), [self._set_aside(envelope, refused)], (), now)
+        return self._count([Outcome('quarantined', refused.code, refused.reason)], 1)[0]
+
+    def retried(self, number: int) -> None:
+        """Count messages that go back to the broker, because the agent stops while the ledger cannot be reached."""
+        self._count([RETRIED] * number, number)
+
+    def _set_aside(self, envelope: Envelope, refused: Refused) -> Quarantined:
+        return Quarantined(self.queue.name, refused.code, printable(refused.reason),
+                           dump_envelope(self.queue.name, envelope))
+
+    def _count(self, outcomes: list[Outcome], received: int) -> list[Outcome]:
+        if len(outcomes) != received:
+            raise AssertionError(f'{received} messages, {len(outcomes)} outcomes')
+        self.counts.update(map(str, outcomes))
+        return outcomes
+
+
+def dump_envelope(queue: str, envelope: Envelope) -> str:
+    """Write an envelope as the JSON from which a release decodes it again; tokens of the request are left out."""
+    context = {key: value for key, value in envelope.context.items() if key not in _SECRET_CONTEXT}
+    return json.dumps({'queue': queue, 'context': context, 'message': envelope.message}, default=repr)
+
+
+def load_envelope(body: str) -> tuple[str, Envelope]:
+    """Read what :func:`dump_envelope` wrote: the queue's name and the envelope."""
+    document: Mapping[str, Any] = json.loads(body)
+    return document['queue'], Envelope(document['context'], document['message'], len(body))
+
+
+def printable(reason: str) -> str:
+    """Make a reason fit for a database and a terminal: one line, printable, of bounded length."""
+    text = ''.join(character if character.isprintable() else ' ' for character in reason)
+    return text if len(text) <= MAX_REASON else text[:MAX_REASON - 3] + '...'

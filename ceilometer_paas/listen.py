@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""oslo.messaging on one side, :mod:`ceilometer_paas.collect` on the other; the only place that decides on an ack.
+
+A batch is acknowledged after the ledger's commit, and held, unacknowledged, with backoff, while the ledger cannot be
+reached. Nothing is requeued but at shutdown, because a requeued message comes back at once. What oslo.messaging itself
+rejects comes back through the broker's dead-letter exchange.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import kombu
+import oslo_messaging
+import tenacity
+from oslo_messaging.notify import listener as notify_listener
+
+from ceilometer_paas import transport as transports
+from ceilometer_paas.collect import Collector
+from ceilometer_paas.config.sources import Endpoint, Queue
+from ceilometer_paas.decode import open_envelope
+from ceilometer_paas.errors import Refused, Unavailable
+from ceilometer_paas.model import Envelope, Outcome
+
+LOG = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+
+def until(stop: threading.Event, max_wait: float, before_sleep: Callable[[tenacity.RetryCallState], None]) -> Any:
+    """Build the retrying of everything that may be unavailable: exponential, jittered, ended by `stop`.
+
+    When `stop` is set, :class:`tenacity.RetryError` is raised instead of another try.
+
+    :param max_wait: seconds between two tries at most
+    """
+    return tenacity.Retrying(retry=tenacity.retry_if_exception_type(Unavailable),
+                             wait=tenacity.wait_exponential_jitter(initial=0.5, max=max_wait, jitter=0.5),
+                             stop=tenacity.stop_when_event_set(stop), sleep=tenacity.sleep_using_event(stop),
+                             before_sleep=before_sleep)
+
+
+class Handler:
+    """Has one queue's batches collected, whatever happens.
+
+    A ledger that cannot be reached is waited for. A message at which this package fails is found by collecting the
+    batch message by message, and quarantined as ``internal.failed``: the others of its batch are metered.
+
+    :param stop: set when the process is to end
+    """
+
+    def __init__(self, collect: Collector, clock: Clock, stop: threading.Event, max_backoff: float) -> None:
+        self.collect = collect
+        self._clock = clock
+        self._stop = stop
+        self._max_backoff = max_backoff
+
+    def __call__(self, envelopes: Sequence[Envelope]) -> bool:
+        """Collect a batch; False if it was given up, unrecorded, because the process stops."""
+        try:
+            self._persistently(self._isolate, envelopes)
+        except tenacity.RetryError:
+            self.collect.retried(len(envelopes))
+            return False
+        return True
+
+    def refuse(self, envelope: Envelope, refused: Refused) -> bool:
+        """Quarantine a message; False as :meth:`__call__`."""
+        try:
+            self._persistently(lambda: self.collect.refuse(envelope, refused, self._clock()))
+        except tenacity.RetryError:
+            self.collect.retried(1)
+            return False
+        return True
+
+    def _persistently(self, call: Callable[..., Any], *args: Any) -> None:
+        until(self._stop, self._max_backoff, self._say)(call, *args)
+
+    def _isolate(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
+        try:
+            return self.collect(envelopes, self._clock())
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever fails here would be redelivered for ever
+            if len(envelopes) > 1:
+                LOG.warning('Queue %s: a batch of %d failed (%s); collecting it message by message',
+                            self.collect.queue.name, len(envelopes), type(error).__name__)
+                return [outcome for envelope in envelopes for outcome in self._isolate([envelope])]
+            LOG.exception('Queue %s: failed on a message, which is quarantined', self.collect.queue.name)
+            return [self.collect.refuse(envelopes[0], Refused('internal.failed', repr(error)), self._clock())]
+
+    def _say(self, state: tenacity.RetryCallState) -> None:
+        assert state.outcome is not None
+        LOG.warning('Queue %s: its messages are held, unacknowledged: %s (try %d)',
+                    self.collect.queue.name, state.outcome.exception(), state.attempt_number)
+
+
+class Dispatcher(oslo_messaging.dispatcher.DispatcherBase):  # type: ignore[misc]
+    """What oslo.messaging hands batches to, in place of its own dispatcher.
+
+    The stock one acknowledges a message without `priority` unseen and requeues one with ``priority: null`` for ever;
+    this one looks at no priority.
+    """
+
+    def __init__(self, handle: Handler, priorities: Sequence[str]) -> None:
+        self.supported_priorities = tuple(priorities)
+        self._handle = handle
+
+    def dispatch(self, incoming: Sequence[Any]) -> set[Any]:
+        """Take a batch; give those of it that are to be requeued."""
+        envelopes = [Envelope(message.ctxt, message.message, _size(message.message)) for message in incoming]
+        return set() if self._handle(envelopes) else set(incoming)
+
+
+class Listener:
+    """Listens on one queue, in threads of its own.
+
+    An endpoint that cannot be reached is named, and tried until it can; meanwhile it delays nobody else.
+    """
+
+    def __init__(self, conf: Any, handle: Handler, *, batch_size: int, batch_timeout: float,
+                 max_backoff: float) -> None:
+        self.handle = handle
+        self.queue: Queue = handle.collect.queue
+        self.listening = threading.Event()
+        self._conf = conf
+        self._batch = batch_size, batch_timeout
+        self._max_backoff = max_backoff
+        self._stop = threading.Event()
+        self._server: Any = None
+        self._thread = threading.Thread(target=self._start, name=f'listen-{self.queue.name}', daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once. `listening` is set when messages can arrive."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop taking messages, finish and acknowledge those in flight, and disconnect."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._server is not None:
+            self._server.stop()
+            self._server.wait()
+            self._server = None
+
+    def _start(self) -> None:
+        queue = self.queue
+        transport = transports.open_transport(self._conf, queue.endpoint.url, prefetch=self._batch[0])
+        try:
+            until(self._stop, self._max_backoff, self._say)(self._connect, transport)
+        except tenacity.RetryError:
+            return
+        self.listening.set()
+        LOG.info('Listening on queue %s of endpoint %s', queue.name, queue.endpoint.name)
+
+    def _connect(self, transport: Any) -> None:
+        transports.probe(transport)
+        queue = self.queue
+        batch_size, batch_timeout = self._batch
+        server = notify_listener.BatchNotificationServer(
+            transport, [oslo_messaging.Target(exchange=queue.exchange, topic=queue.topic)],
+            Dispatcher(self.handle, queue.priorities), executor='threading', allow_requeue=True, pool=queue.pool,
+            batch_size=batch_size, batch_timeout=batch_timeout)
+        server.start(override_pool_size=1)
+        self._server = server
+
+    def _say(self, state: tenacity.RetryCallState) -> None:
+        assert state.outcome is not None
+        LOG.warning('Queue %s: endpoint %s cannot be reached: %s (try %d)', self.queue.name, self.queue.endpoint.name,
+                    state.outcome.exception(), state.attempt_number)
+
+
+class DeadLetters:
+    """Takes what the broker dead-letters from our queues: the messages that oslo.messaging rejects unread.
+
+    The broker's policy names the exchange; this declares it, with a durable queue of the same name. A message that can
+    be read after all (one that outlived a limit of the queue) is collected as if it came from its own queue, any other
+    is quarantined.
+
+    :param handlers: of the endpoint's queues, by the name that a queue has at the broker
+    :param stray: gets what comes from any other queue
+    """
+
+    def __init__(self, conf: Any, handlers: Mapping[str, Handler], stray: Handler, max_backoff: float) -> None:
+        endpoint: Endpoint = stray.collect.queue.endpoint
+        assert endpoint.dead_letter is not None
+        self.endpoint = endpoint
+        self._stray = stray
+        self.listening = threading.Event()
+        self._conf = conf
+        self._handlers = handlers
+        self._max_backoff = max_backoff
+        self._queue = kombu.Queue(endpoint.dead_letter, kombu.Exchange(endpoint.dead_letter, 'fanout'))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f'dead-letters-{endpoint.name}', daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the message in flight and disconnect."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            until(self._stop, self._max_backoff, self._say)(self._consume)
+        except tenacity.RetryError:
+            return
+
+    def _consume(self) -> None:
+        transport = transports.open_transport(self._conf, self.endpoint.url)
+        try:
+            with transports.broker_connection(transport) as connection, \
+                    kombu.Consumer(connection.channel(), [self._queue], on_message=self._take, prefetch_count=20,
+                                   accept=None):
+                self.listening.set()
+                while not self._stop.is_set():
+                    transports.drain(connection, seconds=0.5)
+        finally:
+            self.listening.clear()
+            transport.cleanup()
+
+    def _take(self, message: Any) -> None:
+        if self._handle(message.headers.get('x-death') or [{}], message.body):
+            message.ack()
+        else:
+            message.requeue()
+
+    def _handle(self, deaths: Sequence[Mapping[str, Any]], body: bytes | str) -> bool:
+        origin = deaths[0].get('queue')
+        try:
+            envelope = open_envelope(body)
+        except Refused as refused:
+            text = body if isinstance(body, str) else body.decode('utf-8', 'backslashreplace')
+            return self._handlers.get(origin, self._stray).refuse(Envelope({}, text, len(body)), refused)
+        if origin in self._handlers:
+            return self._handlers[origin]([envelope])
+        return self._stray.refuse(envelope, Refused('source.not_mapped', f'dead-lettered from the queue {origin!r}'))
+
+    def _say(self, state: tenacity.RetryCallState) -> None:
+        assert state.outcome is not None
+        LOG.warning('Endpoint %s: dead letters wait: %s (try %d)', self.endpoint.name, state.outcome.exception(),
+                    state.attempt_number)
+
+
+def _size(message: Any) -> int:
+    raw = getattr(message, '_raw_message', None)
+    return len(raw.body) if raw is not None else 0

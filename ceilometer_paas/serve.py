@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A configuration -> the parts of one process: collecting, delivering, or both; what the agent and the demo share."""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from datetime import UTC, datetime, timedelta
+
+import tenacity
+
+from ceilometer_paas.collect import Collector
+from ceilometer_paas.config.load import Configuration
+from ceilometer_paas.config.sources import Endpoint, Queue
+from ceilometer_paas.decode import Decoder
+from ceilometer_paas.deliver import Deliverer
+from ceilometer_paas.errors import Unavailable
+from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.listen import DeadLetters, Handler, Listener, until
+from ceilometer_paas.publish import samples
+from ceilometer_paas.publish.load import load_publishers
+from ceilometer_paas.translate import Translator
+
+LOG = logging.getLogger(__name__)
+
+COUNTS_EVERY = 60.0
+"""Seconds between two log lines with the counts of outcomes."""
+
+PRUNE_EVERY = 3600.0
+"""Seconds between two rounds of forgetting old messages."""
+
+
+def utcnow() -> datetime:
+    """Tell the time; every room below is given it."""
+    return datetime.now(UTC)
+
+
+def way_in(config: Configuration, ledger: Ledger, targets: Sequence[str] | None = None) -> Callable[[Queue], Collector]:
+    """Prepare what builds the way in of a queue.
+
+    :param targets: publishers that get what is recorded; by default all of the pipeline's
+    """
+    settings = config.settings
+    names = [target.name for target in config.targets] if targets is None else targets
+    translate = Translator(config.meters, config.sources.queues_of, config.conf, settings.max_metrics)
+
+    def build(queue: Queue) -> Collector:
+        decode = Decoder(queue.format, settings.max_message_size, settings.max_metrics)
+        return Collector(queue, decode, translate, ledger=ledger, targets=names)
+    return build
+
+
+class Collecting:
+    """Every listener of a process, and the ledger that they fill.
+
+    :param clock: tells the time
+    """
+
+    def __init__(self, config: Configuration, clock: Callable[[], datetime] = utcnow) -> None:
+        settings = config.settings
+        self._ledger = Ledger(settings.ledger_connection)
+        self._stop = threading.Event()
+        self._logged: Counter[str] = Counter()
+        self._max_backoff = settings.max_backoff
+        self._ticker = Ticker('counts', COUNTS_EVERY, self._log_counts)
+        build = way_in(config, self._ledger)
+
+        def handler(queue: Queue) -> Handler:
+            return Handler(build(queue), clock, self._stop, settings.max_backoff)
+
+        handlers = [handler(queue) for queue in config.sources.queues.values()]
+        self.listeners = [Listener(config.conf, handle, batch_size=settings.batch_size,
+                                   batch_timeout=settings.batch_timeout, max_backoff=settings.max_backoff)
+                          for handle in handlers]
+        self.dead_letters = []
+        for endpoint in config.sources.endpoints.values():
+            if endpoint.dead_letter is None:
+                continue
+            stray = handler(dead_letter_queue(endpoint))
+            at_broker = {name: handle for handle in handlers if handle.collect.queue.endpoint == endpoint
+                         for name in broker_names(handle.collect.queue)}
+            handlers.append(stray)
+            self.dead_letters.append(DeadLetters(config.conf, at_broker, stray, settings.max_backoff))
+        self._handlers = handlers
+
+    def start(self) -> None:
+        """Open the ledger, waiting for it if need be, and begin to listen.
+
+        :raises ConfigError: the ledger's connection cannot be right
+        """
+        if not open_ledger(self._ledger, self._stop, self._max_backoff):
+            return
+        for part in (*self.listeners, *self.dead_letters, self._ticker):
+            part.start()
+
+    def stop(self) -> None:
+        """Finish and acknowledge what is in flight, and disconnect."""
+        self._stop.set()
+        parts = (*self.listeners, *self.dead_letters, self._ticker)
+        with futures.ThreadPoolExecutor(len(parts)) as pool:
+            for stopped in [pool.submit(part.stop) for part in parts]:
+                stopped.result()
+        self._log_counts()
+        self._ledger.close()
+
+    def counts(self) -> Counter[str]:
+        """Messages by outcome since the start."""
+        return sum((handle.collect.counts for handle in self._handlers), Counter())
+
+    def _log_counts(self) -> None:
+        counts = self.counts()
+        new = counts - self._logged
+        if new:
+            LOG.info('Collected since the last count: %s', ', '.join(f'{number} {outcome}'
+                                                                     for outcome, number in sorted(new.items())))
+        self._logged = counts
+
+
+class Delivering:
+    """Every publisher of a process, a thread each, and the ledger that they empty.
+
+    :param clock: tells the time
+    :raises ConfigError: a publisher cannot be loaded
+    """
+
+    def __init__(self, config: Configuration, clock: Callable[[], datetime] = utcnow) -> None:
+        settings = config.settings
+        publishers = load_publishers(config.targets, config.conf)
+        self._ledger = Ledger(settings.ledger_connection)
+        self._stop = threading.Event()
+        self._clock = clock
+        self._max_backoff = settings.max_backoff
+        self._retention = timedelta(days=settings.seen_retention)
+        self._known = {target.name for target in config.targets}
+        self.deliverers = [Deliverer(self._ledger, publisher, samples.build, holder=settings.identity, clock=clock,
+                                     max_backoff=settings.max_backoff) for publisher in publishers]
+        self._threads = [threading.Thread(target=deliverer.run, args=(self._stop,), daemon=True,
+                                          name=f'deliver-{number}') for number, deliverer in enumerate(self.deliverers)]
+        self._ticker = Ticker('prune', PRUNE_EVERY, self._prune)
+
+    def start(self) -> None:
+        """Open the ledger, waiting for it if need be, and begin to deliver.
+
+        :raises ConfigError: the ledger's connection cannot be right
+        """
+        if not open_ledger(self._ledger, self._stop, self._max_backoff):
+            return
+        for target, parcels in sorted(self._ledger.backlog().items()):
+            if target not in self._known:
+                LOG.error('%d parcels wait for the publisher "%s", which the pipeline no longer names', parcels, target)
+        for part in (*self._threads, self._ticker):
+            part.start()
+
+    def stop(self) -> None:
+        """Finish what is being published, and leave the rest in the ledger."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+        self._ticker.stop()
+        self._ledger.close()
+
+    def drain(self) -> None:
+        """Deliver, in this thread, all that waits.
+
+        :raises Unavailable: a publisher or the ledger cannot be reached
+        """
+        for deliverer in self.deliverers:
+            deliverer.drain()
+
+    def _prune(self) -> None:
+        try:
+            forgotten = self._ledger.prune(self._clock() - self._retention)
+        except Unavailable as error:
+            LOG.warning('Old messages are forgotten later: %s', error)
+            return
+        if forgotten:
+            LOG.info('Forgot %d messages that were seen more than %d days ago', forgotten, self._retention.days)
+
+
+class Ticker:
+    """Calls something at intervals, in a thread of its own.
+
+    :param seconds: between two calls
+    """
+
+    def __init__(self, name: str, seconds: float, call: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._call = call
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first call is due after the first interval."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the call under way."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            self._call()
+
+
+def open_ledger(ledger: Ledger, stop: threading.Event, max_backoff: float) -> bool:
+    """Bring the ledger's schema up to date as soon as it can be reached; False if `stop` came first.
+
+    :raises ConfigError: the ledger's connection cannot be right
+    """
+    def say(state: tenacity.RetryCallState) -> None:
+        assert state.outcome is not None
+        LOG.warning('The ledger cannot be opened yet: %s (try %d)', state.outcome.exception(), state.attempt_number)
+
+    try:
+        until(stop, max_backoff, say)(ledger.upgrade)
+    except tenacity.RetryError:
+        return False
+    return True
+
+
+def broker_names(queue: Queue) -> list[str]:
+    """Name the AMQP queues behind a queue of the source map."""
+    return [queue.name] if queue.pool else [f'{queue.topic}.{priority}' for priority in queue.priorities]
+
+
+def dead_letter_queue(endpoint: Endpoint) -> Queue:
+    """Describe, as a queue of the source map, where an endpoint's dead letters of unknown origin come from."""
+    name = endpoint.dead_letter or ''
+    return Queue(name=name, endpoint=endpoint, exchange=name, topic=name, priorities=(), format='oslo', own_topic=True)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An endpoint's URL -> an oslo.messaging transport, and whether its broker answers."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import amqp
+import kombu
+import kombu.exceptions
+import oslo_messaging
+from oslo_messaging._drivers import common as driver_common
+from oslo_messaging.notify import notifier
+
+from ceilometer_paas.errors import Unavailable
+
+_FAILURES = (oslo_messaging.MessagingException, kombu.exceptions.KombuError, amqp.AMQPError, OSError)
+
+
+def open_transport(conf: Any, url: str | None, prefetch: int | None = None) -> Any:
+    """Make a transport of its own; nothing is connected yet.
+
+    :param url: None for the deployment's own (``[oslo_messaging_notifications] transport_url``, else ``[DEFAULT]``)
+    :param prefetch: messages that a RabbitMQ broker hands over before the first is acknowledged
+    """
+    if url is None:
+        # Registers the option that it reads; its transport is dropped unconnected.
+        notifier.get_notification_transport(conf).cleanup()
+        url = conf.oslo_messaging_notifications.transport_url
+    parsed = oslo_messaging.TransportURL.parse(conf, url)
+    if prefetch is not None and is_rabbit(parsed):
+        parsed.query.setdefault('rabbit_qos_prefetch_count', str(prefetch))
+    return oslo_messaging.get_notification_transport(conf, url=parsed)
+
+
+def is_rabbit(url: Any) -> bool:
+    """Tell whether a transport URL is one of RabbitMQ."""
+    return url.transport.partition('+')[0] in ('rabbit', 'kombu') and '+' not in url.transport
+
+
+def probe(transport: Any) -> None:
+    """Connect and log in once; drivers without connections (``fake://``) always answer.
+
+    :raises Unavailable: no broker answers, or it refuses the login
+    """
+    if hasattr(transport._driver, '_get_connection'):
+        with broker_connection(transport):
+            pass
+
+
+@contextlib.contextmanager
+def broker_connection(transport: Any) -> Iterator[kombu.Connection]:
+    """Lend a connection of one's own to a transport's RabbitMQ broker, below oslo.messaging.
+
+    It is configured (TLS, login, several hosts) as the transport's own connections are.
+
+    :raises Unavailable: no broker answers, it refuses the login, or the connection breaks in the body of the ``with``
+    """
+    try:
+        with transport._driver._get_connection(driver_common.PURPOSE_SEND, retry=0) as lent, \
+                lent.connection.connection.clone() as connection:
+            connection.connect()
+            yield connection
+    except _FAILURES as error:
+        raise Unavailable(f'{type(error).__name__}: {error}') from None
+
+
+def drain(connection: kombu.Connection, seconds: float) -> None:
+    """Have a connection's consumers called for what arrives within some seconds."""
+    with contextlib.suppress(TimeoutError):
+        connection.drain_events(timeout=seconds)
+    connection.heartbeat_check()
