@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """ceilometer.conf -> the ``[paas]`` options; the only import of oslo.config."""
 
+import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ceilometer import service
 from oslo_config import cfg
+
+from ceilometer_paas.errors import ConfigError, Problem
 
 GROUP = 'paas'
 
@@ -24,7 +28,7 @@ OPTS = [
                     'speak of which metric types. A relative name is looked up beside ceilometer.conf, in '
                     '/etc/ceilometer and /etc/ceilometer_paas, then among the files that the package installed.'),
     cfg.MultiStrOpt('meter_definitions_dirs', default=['/etc/ceilometer/paas_meters.d', 'meters.d'],
-                    help='Directories of meter definitions (*.yaml, in Ceilometer\'s format), one a line. A meter '
+                    help='Directories of meter definitions (YAML files, in Ceilometer\'s format), one a line. A meter '
                          'that is defined in an earlier directory replaces all definitions of that name in later '
                          'ones. A relative name is looked up as sources_file is; a directory that does not exist '
                          'is an error unless it stands in the default. Setting the option replaces the default.'),
@@ -88,6 +92,20 @@ def list_opts() -> Iterable[tuple[str, list[cfg.Opt]]]:
 def register(conf: cfg.ConfigOpts) -> None:
     """Make the options known to a configuration; again is harmless."""
     conf.register_opts(OPTS, group=GROUP)
+
+
+def prepare(argv: Sequence[str]) -> cfg.ConfigOpts:
+    """Read ceilometer.conf as every program of Ceilometer does: the file that `argv` names, else the usual ones.
+
+    :param argv: a program's name, and oslo.config's own arguments
+    :raises ConfigError: a file cannot be read
+    """
+    try:
+        conf = service.prepare_service(list(argv))
+    except cfg.Error as error:
+        raise ConfigError([Problem('ceilometer.conf', 0, ' '.join(str(error).split()))]) from None
+    logging.getLogger('alembic').setLevel(logging.WARNING)
+    return conf
 
 
 def settings(conf: cfg.ConfigOpts) -> Settings:

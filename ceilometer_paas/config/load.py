@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ceilometer.conf`` and the files that it names -> one validated configuration, or every mistake in any of them."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ceilometer_paas.config import meters, options
+from ceilometer_paas.config.pipeline import Target, load_pipeline
+from ceilometer_paas.config.reader import Problems, find, not_found
+from ceilometer_paas.config.sources import Sources, load_sources
+
+_CONF = 'ceilometer.conf'
+_SAID = re.compile(r"detail='([^']*)'.* is not valid: (.*)", re.DOTALL)  # how oslo.config says that a value is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything an operator wrote, read once; nothing above this floor reads a file or an option.
+
+    :ivar conf: for Ceilometer's and oslo.messaging's own classes
+    :ivar targets: in the order of the pipeline
+    """
+
+    conf: Any
+    settings: options.Settings
+    sources: Sources
+    meters: tuple[meters.Meter, ...]
+    targets: tuple[Target, ...]
+
+
+def load(conf: Any) -> Configuration:
+    """Read the configuration.
+
+    :param conf: as ``ceilometer.service.prepare_service`` gives it
+    :raises ConfigError: with the mistakes of all files
+    """
+    problems = Problems()
+    _check_options(conf, problems)
+    sources_path = _find_file(conf, 'sources_file', problems)
+    sources = load_sources(sources_path, conf, problems) if sources_path else None
+    definitions = meters.load_meters(list(_find_directories(conf, problems)), conf, problems)
+    pipeline_path = _find_file(conf, 'pipeline_cfg_file', problems)
+    targets = load_pipeline(pipeline_path, problems) if pipeline_path else ()
+    problems.check()
+    assert sources is not None
+    return Configuration(conf, options.settings(conf), sources, meters=definitions, targets=targets)
+
+
+def _check_options(conf: Any, problems: Problems) -> None:
+    """Read every option, because oslo.config stops at the first that is wrong."""
+    options.register(conf)
+    for option in options.OPTS:
+        try:
+            conf[options.GROUP][option.dest]
+        except AttributeError:  # what oslo.config raises for a value with the name of an option that there is not
+            problems.add(_CONF, 0, f'[{options.GROUP}] {option.dest}: $ begins the name of another option, and there '
+                                   'is none of that name; write $$ for a dollar sign')
+        except ValueError as error:
+            said = _SAID.search(str(error))
+            file, why = said.groups() if said else (_CONF, str(error))
+            problems.add(file, 0, f'[{options.GROUP}] {option.dest}: {why}')
+
+
+def _value(conf: Any, option: str) -> Any:
+    """Read an option of names; one that cannot be read is noted already."""
+    try:
+        return conf[options.GROUP][option]
+    except AttributeError:
+        return None
+
+
+def _find_file(conf: Any, option: str, problems: Problems) -> str | None:
+    name = _value(conf, option)
+    path = None if name is None else find(conf, name)
+    if name is not None and path is None:
+        problems.add(_CONF, 0, f'{option} = {name}: {not_found(name)}; copy the one that comes with the package and '
+                               f'edit it, or set [{options.GROUP}] {option}')
+    return path
+
+
+def _find_directories(conf: Any, problems: Problems) -> Iterator[str]:
+    """Find the directories of meter definitions; of those in the option's default, one suffices."""
+    option = 'meter_definitions_dirs'
+    default = next(opt.default for opt in options.OPTS if opt.dest == option)
+    found = {name: find(conf, name) for name in _value(conf, option) or ()}
+    for name, path in found.items():
+        if path is not None and os.path.isdir(path):
+            yield path
+        elif path is not None:
+            problems.add(_CONF, 0, f'{option} = {name}: {path} is a file; name its directory')
+        elif name not in default or not any(found.values()):
+            problems.add(_CONF, 0, f'{option} = {name}: {not_found(name)}; '
+                                   f'make the directory, or set [{options.GROUP}] {option}')
