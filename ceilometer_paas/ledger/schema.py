@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger's tables, and an engine -> a database that has them.
+
+::
+
+    source --< message     what was seen
+    source --< outbox      what was recorded, a row for each batch
+                 `--< delivery >-- target     to whom it still has to be published
+    source --< quarantine  what was set aside
+
+There are no foreign keys: they would cost a look-up for each message, and every row is written by one module.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from oslo_db import exception
+from sqlalchemy import exc
+from sqlalchemy.dialects import mysql
+
+from ceilometer_paas.ledger.engine import is_damaged, is_transient, problem, reason, unavailable
+
+MIGRATIONS = Path(__file__).parent / 'migrations'
+
+_ATTEMPTS = 20
+_PAUSE = 0.25
+"""Seconds between two attempts: creating the tables takes a server less than one."""
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """An aware time, stored as UTC to the microsecond."""
+
+    impl = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql')
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+BigId = sa.BigInteger().with_variant(sa.Integer, 'sqlite')  # SQLite numbers rows by itself only as INTEGER
+LongText = sa.Text().with_variant(mysql.LONGTEXT, 'mysql')
+Id = sa.String(255)
+Name = sa.String(512)
+
+# Ids differ in case, accents and trailing spaces: MariaDB's other collations would take some for equal.
+_MARIADB: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mysql_collate': 'utf8mb4_nopad_bin'}
+
+metadata = sa.MetaData()
+
+source = sa.Table(
+    'source', metadata,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('name', Name, nullable=False),
+    sa.UniqueConstraint('name', name='uniq_source0name'),
+    **_MARIADB)
+
+message = sa.Table(
+    'message', metadata,
+    sa.Column('id', BigId, primary_key=True),
+    sa.Column('source_id', sa.Integer, nullable=False),
+    sa.Column('message_id', Id, nullable=False),
+    sa.Column('seen_at', sa.BigInteger, nullable=False),
+    sa.UniqueConstraint('source_id', 'message_id', name='uniq_message0source_id0message_id'),
+    **_MARIADB)
+
+# An id that was used once is never used again: whoever still holds it must not mark off another batch.
+outbox = sa.Table(
+    'outbox', metadata,
+    sa.Column('id', BigId, primary_key=True),
+    sa.Column('source_id', sa.Integer, nullable=False),
+    sa.Column('size', sa.Integer, nullable=False),
+    sa.Column('body', LongText, nullable=False),
+    sqlite_autoincrement=True, **_MARIADB)
+
+target = sa.Table(
+    'target', metadata,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('name', Name, nullable=False),
+    sa.Column('holder', Name),
+    sa.Column('leased_until', Utc),
+    sa.UniqueConstraint('name', name='uniq_target0name'),
+    **_MARIADB)
+
+delivery = sa.Table(
+    'delivery', metadata,
+    sa.Column('target_id', sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column('outbox_id', BigId, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False, **_MARIADB)
+
+quarantine = sa.Table(
+    'quarantine', metadata,
+    sa.Column('id', BigId, primary_key=True),
+    sa.Column('source_id', sa.Integer, nullable=False),
+    sa.Column('origin', Name, nullable=False),
+    sa.Column('code', sa.String(64), nullable=False),
+    sa.Column('reason', sa.Text, nullable=False),
+    sa.Column('body', LongText, nullable=False),
+    sa.Column('truncated', sa.Boolean, nullable=False),
+    sa.Column('digest', sa.String(64), nullable=False),
+    sa.Column('first_at', Utc, nullable=False),
+    sa.Column('last_at', Utc, nullable=False),
+    sa.Column('count', sa.Integer, nullable=False),
+    sa.UniqueConstraint('source_id', 'digest', name='uniq_quarantine0source_id0digest'),
+    sqlite_autoincrement=True, **_MARIADB)
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Create the tables, or bring them up to date; several processes may do so at once.
+
+    :raises ConfigError: there can be no database where the URL points, or a newer program wrote it
+    :raises Unavailable: the database cannot be reached
+    """
+    if engine.dialect.name == 'sqlite':
+        _make_directory(_path(engine).parent)
+    with _classified():
+        _upgrade(engine, _config())
+
+
+def check(engine: sa.Engine) -> None:
+    """Look whether :func:`upgrade` could do its work, and change nothing.
+
+    :raises ConfigError: as :func:`upgrade`
+    :raises Unavailable: as :func:`upgrade`
+    """
+    if engine.dialect.name == 'sqlite' and not _path(engine).exists():
+        above = next(path for path in _path(engine).parents if path.exists())
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise problem(f'{_path(engine)} does not exist, and this user cannot write in {above}; '
+                          'make the directory, and let the user of the agent write there')
+        return
+    with _classified():
+        _is_current(engine, ScriptDirectory.from_config(_config()))
+
+
+def _path(engine: sa.Engine) -> Path:
+    return Path(str(engine.url.database)).absolute()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option('script_location', str(MIGRATIONS).replace('%', '%%'))
+    return config
+
+
+@contextmanager
+def _classified() -> Iterator[None]:
+    """Tell what an operator must mend from what may pass."""
+    try:
+        yield
+    except (exception.DBError, exc.SQLAlchemyError) as error:
+        if _needs_operator(error):
+            raise problem(f'the ledger cannot be set up: {reason(error)}') from error
+        raise unavailable(error) from error
+
+
+def _upgrade(engine: sa.Engine, config: Config) -> None:
+    for attempt in range(_ATTEMPTS):
+        if _is_current(engine, ScriptDirectory.from_config(config)):
+            return
+        try:
+            with engine.begin() as connection:
+                config.attributes['connection'] = connection
+                command.upgrade(config, 'head')
+        except (exception.DBError, exc.SQLAlchemyError):
+            # Another process may be at it: SQLite lets it finish first, a server lets both collide.
+            if attempt + 1 == _ATTEMPTS or engine.dialect.name == 'sqlite':
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _is_current(engine: sa.Engine, scripts: ScriptDirectory) -> bool:
+    """Tell whether nothing is left to be done.
+
+    :raises ConfigError: the database's revision is unknown
+    """
+    with engine.execution_options(reading=True).connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    known = [script.revision for script in scripts.walk_revisions()]  # the newest first
+    if current is not None and current not in known:
+        raise problem(f'the ledger\'s schema is at revision {current}, and this program knows revisions up to '
+                      f'{known[0]}; install the newer program that wrote it, or name a database of the ledger\'s own')
+    return current == known[0]
+
+
+def _needs_operator(error: BaseException) -> bool:
+    return (not is_transient(error) or is_damaged(error) or isinstance(error, exception.DBNonExistentDatabase)
+            or 'readonly database' in reason(error))
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise problem(f'the directory {path} does not exist and cannot be made ({error.strerror}); '
+                      'make it, and let the user of the agent write there') from None
