@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way out, written once, for one target: lease -> pending -> samples -> publish -> marked off.
+
+What the publisher has taken is marked off after it was published. A crash in between publishes those parcels once
+more, with the ids that they had before: downstream recognises them. Of several processes, only the one that holds the
+target's lease publishes; it keeps the lease alive while it publishes, and gives it back when it stops.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import tenacity
+
+from ceilometer_paas.errors import Unavailable
+from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.model import Parcel, Quarantined
+from ceilometer_paas.publish.samples import refused_body
+
+LOG = logging.getLogger(__name__)
+
+LEASE = 30.0
+"""Seconds for which a lease is taken: how long a target waits after its holder was killed."""
+
+IDLE = 0.2
+"""Seconds between two looks into an empty outbox."""
+
+FIRST_REPORT = timedelta(minutes=1)
+LAST_REPORT = timedelta(hours=1)
+"""Time from the first warning of a failing target to the second; it doubles up to the last."""
+
+Sample = Any
+"""A ``ceilometer.sample.Sample``."""
+
+
+class Publisher(Protocol):
+    """What delivering needs of a publisher.
+
+    Called with samples it publishes them all, and returns those that it refuses for ever, each with the reason.
+    It raises :exc:`Unavailable` when it cannot publish now; all of them are given to it again then.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def supports(self, name: str, /) -> bool: ...
+
+    def __call__(self, samples: list[Sample], /) -> Sequence[tuple[Sample, str]]: ...
+
+
+@dataclass(slots=True)
+class _Failing:
+    """A target that cannot be delivered to.
+
+    :ivar due: when to warn the next time
+    :ivar pause: from that warning to the one after it
+    """
+
+    since: datetime
+    due: datetime
+    pause: timedelta = FIRST_REPORT
+
+
+class Deliverer:
+    """The way out to one target.
+
+    :param build: makes a parcel's samples
+    :param holder: names this process among those that share the ledger
+    :param clock: tells the time, aware
+    :param max_backoff: seconds that a failing target is left alone at most
+    :param parcels: how many are published at once at most
+    :param size: characters of their bodies at most; 512 KiB hold about a thousand samples
+    """
+
+    def __init__(self, ledger: Ledger, publisher: Publisher, build: Callable[[Parcel], Sequence[Sample]], *,
+                 holder: str, clock: Callable[[], datetime], max_backoff: float,
+                 parcels: int = 100, size: int = 512 * 1024) -> None:
+        self.name = publisher.name
+        self._ledger = ledger
+        self._publisher = publisher
+        self._build = build
+        self._holder = holder
+        self._clock = clock
+        self._limits = parcels, size
+        self._wait = tenacity.wait_exponential_jitter(initial=0.5, max=max_backoff, jitter=0.5)
+        self._leased = False
+        self._ask_again: datetime | None = None
+        self._failing: _Failing | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until asked to stop; what is being published then is finished first."""
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Unavailable), wait=self._wait,
+            sleep=tenacity.sleep_using_event(stop), stop=tenacity.stop_when_event_set(stop),
+            before_sleep=self._report_failure, reraise=True)
+        with suppress(Unavailable):  # reported; only a stop ends the attempts
+            while not stop.is_set():
+                if not attempts(lambda: self.step(self._clock())):
+                    stop.wait(IDLE)
+        self._give_back()
+
+    def drain(self) -> int:
+        """Deliver all that waits, and return how many parcels that were; none while another process holds the lease.
+
+        :raises Unavailable: the publisher or the ledger cannot be reached
+        """
+        total = 0
+        while delivered := self.step(self._clock()):
+            total += delivered
+        self._give_back()
+        return total
+
+    def step(self, now: datetime) -> int:
+        """Deliver the oldest parcels that wait, and return how many.
+
+        :raises Unavailable: the publisher or the ledger cannot be reached; the parcels still wait
+        """
+        if not self._hold(now):
+            return 0
+        parcels = self._ledger.pending(self.name, *self._limits)
+        if parcels:
+            self._deliver(parcels, now)
+        self._report_recovery(now)
+        return len(parcels)
+
+    def _deliver(self, parcels: Sequence[Parcel], now: datetime) -> None:
+        built = [(parcel.source, sample) for parcel in parcels for sample in self._build(parcel)
+                 if self._publisher.supports(sample.name)]
+        refused: Sequence[tuple[Sample, str]] = ()
+        if built:
+            with self._lease_kept():
+                refused = self._publisher([sample for _, sample in built])
+        sources = {sample.id: source for source, sample in built} if refused else {}
+        set_aside = [(sources[sample.id], Quarantined(self.name, 'publish.refused', reason, refused_body(sample)))
+                     for sample, reason in refused]
+        self._ledger.delivered(self.name, [parcel.id for parcel in parcels], set_aside, now)
+
+    def _hold(self, now: datetime) -> bool:
+        """Have the lease, renewed when a third of it is over; a lease that was denied is asked for as rarely."""
+        if self._ask_again is None or now >= self._ask_again:
+            self._leased = self._ledger.lease(self.name, self._holder, now, LEASE)
+            self._ask_again = now + timedelta(seconds=LEASE / 3)
+        return self._leased
+
+    @contextmanager
+    def _lease_kept(self) -> Iterator[None]:
+        """Renew the lease for as long as a publisher takes.
+
+        Should it be lost all the same (the ledger was away for longer), the marks of two holders do not hurt each
+        other: they are made parcel by parcel.
+        """
+        published = threading.Event()
+
+        def renew() -> None:
+            while not published.wait(LEASE / 3):
+                with suppress(Unavailable):
+                    self._ledger.lease(self.name, self._holder, self._clock(), LEASE)
+
+        renewing = threading.Thread(target=renew, name='lease', daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            published.set()
+            renewing.join()
+
+    def _report_failure(self, attempt: tenacity.RetryCallState) -> None:
+        """Say that deliveries fail: at once, then at growing intervals."""
+        assert attempt.outcome is not None
+        now = self._clock()
+        failing = self._failing = self._failing or _Failing(since=now, due=now)
+        if now >= failing.due:
+            failing.due, failing.pause = now + failing.pause, min(failing.pause * 2, LAST_REPORT)
+            LOG.warning('%s: nothing is lost, but delivery has failed since %s: %s; %s; the next attempt is in %.1f s',
+                        self.name, failing.since.isoformat(timespec='seconds'), attempt.outcome.exception(),
+                        self._waiting(), attempt.upcoming_sleep)
+
+    def _report_recovery(self, now: datetime) -> None:
+        if self._failing is not None:
+            LOG.info('%s: delivery works again, after %s', self.name, now - self._failing.since)
+            self._failing = None
+
+    def _waiting(self) -> str:
+        try:
+            return f'{self._ledger.backlog().get(self.name, 0)} parcels wait'
+        except Unavailable:
+            return 'how many parcels wait is unknown'
+
+    def _give_back(self) -> None:
+        if self._leased:
+            with suppress(Unavailable):  # it ends by itself
+                self._ledger.lease(self.name, self._holder, self._clock(), 0)
+        self._leased, self._ask_again = False, None
