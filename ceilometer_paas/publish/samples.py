@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readings -> Ceilometer samples, and a refused sample -> the text from which it can be made again."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ceilometer.sample import Sample
+
+from ceilometer_paas.model import Parcel, sample_id
+
+_dumps = json.JSONEncoder(separators=(',', ':')).encode
+
+
+def build(parcel: Parcel) -> list[Sample]:
+    """Make the samples of a parcel, in the order in which they were recorded."""
+    source = parcel.source
+    return [sample for message_id, readings in json.loads(parcel.body)
+            for sample in from_readings(source, message_id, readings)]
+
+
+def from_readings(source: str, message_id: str, readings: Iterable[Sequence[Any]]) -> list[Sample]:
+    """Make the samples of one message.
+
+    Samples of one reading share their metadata: nobody may change it.
+
+    :param source: ``<endpoint>/<exchange>``
+    :param readings: :class:`~ceilometer_paas.model.Reading` tuples, or what is left of them after JSON. An amount with
+        a fifth element is that of a sample which was refused and released again; the element is its id.
+    """
+    samples: list[Sample] = []
+    for resource_id, project_id, user_id, timestamp, metadata, amounts in readings:
+        for name, kind, unit, volume, *known in amounts:
+            identity = known[0] if known else sample_id(source, message_id, name, resource_id, len(samples))
+            samples.append(Sample(name, kind, unit, volume, user_id, project_id, resource_id, timestamp, metadata,
+                                  None, identity))
+    return samples
+
+
+def refused_body(sample: Sample) -> str:
+    """Write a refused sample as JSON ``[message_id, readings]``, from which the same sample, id included, is made.
+
+    A sample does not know its message, so that its own id stands for the message's: as unique, and never the same.
+    """
+    amount = [sample.name, sample.type, sample.unit, sample.volume, sample.id]
+    reading = [sample.resource_id, sample.project_id, sample.user_id, sample.timestamp, sample.resource_metadata,
+               [amount]]
+    return _dumps([sample.id, [reading]])
