@@ -11,10 +11,10 @@ import sys
 from typing import Any
 
 import cotyledon
-from ceilometer import service
 
+from ceilometer_paas.config import options
 from ceilometer_paas.config.load import Configuration, load
-from ceilometer_paas.errors import ConfigError, Unavailable
+from ceilometer_paas.errors import ConfigError, Problem, Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.publish.load import load_publishers
 from ceilometer_paas.serve import Collecting, Delivering
@@ -32,18 +32,20 @@ class Current:
         self._conf = conf
         self.configuration = self._load()
 
-    def reload(self) -> bool:
-        """Read everything again; if something is broken, say why, keep what there is and give False."""
+    def reload(self) -> tuple[Problem, ...]:
+        """Read everything again; if something is wrong, keep what there is and give the mistakes."""
+        if not self._conf.reload_config_files():
+            return (Problem('ceilometer.conf', 0, 'it cannot be read; the log has the reason'),)
         try:
-            if not self._conf.reload_config_files():
-                LOG.error('The old configuration stays in force: ceilometer.conf cannot be read')
-                return False
             self.configuration = self._load()
         except ConfigError as error:
-            for problem in error.problems:
-                LOG.error('The old configuration stays in force: %s', problem)
-            return False
-        return True
+            return error.problems
+        return ()
+
+    def reload_and_say(self) -> None:
+        """Read everything again, for the process whose task it is to tell the operator."""
+        for problem in self.reload():
+            LOG.error('The old configuration stays in force: %s', problem)
 
     def _load(self) -> Configuration:
         configuration = load(self._conf)
@@ -51,7 +53,7 @@ class Current:
         return configuration
 
 
-class _Worker(cotyledon.Service):
+class _Worker(cotyledon.Service):  # type: ignore[misc]
     """One process: builds its part from the current configuration, runs it, and ends with it."""
 
     def __init__(self, worker_id: int, current: Current) -> None:
@@ -73,7 +75,7 @@ class _Worker(cotyledon.Service):
         self._part.stop()
 
     def reload(self) -> None:
-        if self._current.reload():
+        if not self._current.reload():
             super().reload()
 
 
@@ -97,9 +99,8 @@ class DeliverService(_Worker):
 
 def main() -> int:
     """Run the agent until SIGTERM; 1 if what the operator wrote cannot be used."""
-    conf = service.prepare_service()
     try:
-        current = Current(conf)
+        current = Current(options.prepare(sys.argv))
         ledger = Ledger(current.configuration.settings.ledger_connection)
         try:
             ledger.upgrade()
@@ -112,6 +113,6 @@ def main() -> int:
     manager = cotyledon.ServiceManager(mp_context=multiprocessing.get_context('fork'))
     manager.add(CollectService, workers=current.configuration.settings.workers, args=(current,))
     manager.add(DeliverService, args=(current,))
-    manager.register_hooks(on_reload=current.reload)
+    manager.register_hooks(on_reload=current.reload_and_say)
     manager.run()
     return 0

@@ -6,6 +6,7 @@ reached. Nothing is requeued but at shutdown, because a requeued message comes b
 rejects comes back through the broker's dead-letter exchange.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,9 @@ LOG = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
+PAUSE = 60.0
+"""Seconds after which a thread that failed unexpectedly goes on."""
+
 
 def until(stop: threading.Event, max_wait: float, before_sleep: Callable[[tenacity.RetryCallState], None]) -> Any:
     """Build the retrying of everything that may be unavailable: exponential, jittered, ended by `stop`.
@@ -40,6 +44,17 @@ def until(stop: threading.Event, max_wait: float, before_sleep: Callable[[tenaci
                              wait=tenacity.wait_exponential_jitter(initial=0.5, max=max_wait, jitter=0.5),
                              stop=tenacity.stop_when_event_set(stop), sleep=tenacity.sleep_using_event(stop),
                              before_sleep=before_sleep)
+
+
+def keep_running(what: str, call: Callable[[], object], stop: threading.Event) -> None:
+    """Run what a thread is for to its end; should it fail unexpectedly, say so and run it again after a pause."""
+    while not stop.is_set():
+        try:
+            call()
+            return
+        except Exception:  # noqa: BLE001 - a thread that is gone would be noticed by nobody
+            LOG.exception('%s failed; nothing is lost, and it goes on in %.0f s', what, PAUSE)
+            stop.wait(PAUSE)
 
 
 class Handler:
@@ -60,7 +75,7 @@ class Handler:
     def __call__(self, envelopes: Sequence[Envelope]) -> bool:
         """Collect a batch; False if it was given up, unrecorded, because the process stops."""
         try:
-            self._persistently(self._isolate, envelopes)
+            self._persistently(self.once, envelopes)
         except tenacity.RetryError:
             self.collect.retried(len(envelopes))
             return False
@@ -78,16 +93,21 @@ class Handler:
     def _persistently(self, call: Callable[..., Any], *args: Any) -> None:
         until(self._stop, self._max_backoff, self._say)(call, *args)
 
-    def _isolate(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
+    def once(self, envelopes: Sequence[Envelope], released: Sequence[int] = ()) -> list[Outcome]:
+        """Collect a batch without waiting for the ledger.
+
+        :param released: the quarantine row of a single message, which ends if the message is recorded
+        :raises Unavailable: the ledger cannot be reached; the same call may succeed later
+        """
         try:
-            return self.collect(envelopes, self._clock())
+            return self.collect(envelopes, self._clock(), released)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever fails here would be redelivered for ever
             if len(envelopes) > 1:
                 LOG.warning('Queue %s: a batch of %d failed (%s); collecting it message by message',
                             self.collect.queue.name, len(envelopes), type(error).__name__)
-                return [outcome for envelope in envelopes for outcome in self._isolate([envelope])]
+                return [outcome for envelope in envelopes for outcome in self.once([envelope])]
             LOG.exception('Queue %s: failed on a message, which is quarantined', self.collect.queue.name)
             return [self.collect.refuse(envelopes[0], Refused('internal.failed', repr(error)), self._clock())]
 
@@ -147,14 +167,10 @@ class Listener:
             self._server = None
 
     def _start(self) -> None:
-        queue = self.queue
-        transport = transports.open_transport(self._conf, queue.endpoint.url, prefetch=self._batch[0])
-        try:
-            until(self._stop, self._max_backoff, self._say)(self._connect, transport)
-        except tenacity.RetryError:
-            return
-        self.listening.set()
-        LOG.info('Listening on queue %s of endpoint %s', queue.name, queue.endpoint.name)
+        transport = transports.open_transport(self._conf, self.queue.endpoint.url, prefetch=self._batch[0])
+        connect = until(self._stop, self._max_backoff, self._say)
+        with contextlib.suppress(tenacity.RetryError):
+            keep_running(self._thread.name, lambda: connect(self._connect, transport), self._stop)
 
     def _connect(self, transport: Any) -> None:
         transports.probe(transport)
@@ -166,6 +182,8 @@ class Listener:
             batch_size=batch_size, batch_timeout=batch_timeout)
         server.start(override_pool_size=1)
         self._server = server
+        self.listening.set()
+        LOG.info('Listening on queue %s of endpoint %s', queue.name, queue.endpoint.name)
 
     def _say(self, state: tenacity.RetryCallState) -> None:
         assert state.outcome is not None
@@ -208,10 +226,9 @@ class DeadLetters:
             self._thread.join()
 
     def _run(self) -> None:
-        try:
-            until(self._stop, self._max_backoff, self._say)(self._consume)
-        except tenacity.RetryError:
-            return
+        consume = until(self._stop, self._max_backoff, self._say)
+        with contextlib.suppress(tenacity.RetryError):
+            keep_running(self._thread.name, lambda: consume(self._consume), self._stop)
 
     def _consume(self) -> None:
         transport = transports.open_transport(self._conf, self.endpoint.url)
@@ -233,7 +250,7 @@ class DeadLetters:
             message.requeue()
 
     def _handle(self, deaths: Sequence[Mapping[str, Any]], body: bytes | str) -> bool:
-        origin = deaths[0].get('queue')
+        origin = str(deaths[0].get('queue', ''))
         try:
             envelope = open_envelope(body)
         except Refused as refused:

@@ -17,7 +17,7 @@ from ceilometer_paas.decode import Decoder
 from ceilometer_paas.deliver import Deliverer
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
-from ceilometer_paas.listen import DeadLetters, Handler, Listener, until
+from ceilometer_paas.listen import DeadLetters, Handler, Listener, keep_running, until
 from ceilometer_paas.publish import samples
 from ceilometer_paas.publish.load import load_publishers
 from ceilometer_paas.translate import Translator
@@ -43,7 +43,7 @@ def way_in(config: Configuration, ledger: Ledger, targets: Sequence[str] | None 
     """
     settings = config.settings
     names = [target.name for target in config.targets] if targets is None else targets
-    translate = Translator(config.meters, config.sources.queues_of, config.conf, settings.max_metrics)
+    translate = Translator(config.meters, config.sources.queues_of, settings.max_metrics)
 
     def build(queue: Queue) -> Collector:
         decode = Decoder(queue.format, settings.max_message_size, settings.max_metrics)
@@ -63,7 +63,6 @@ class Collecting:
         self._stop = threading.Event()
         self._logged: Counter[str] = Counter()
         self._max_backoff = settings.max_backoff
-        self._ticker = Ticker('counts', COUNTS_EVERY, self._log_counts)
         build = way_in(config, self._ledger)
 
         def handler(queue: Queue) -> Handler:
@@ -83,6 +82,8 @@ class Collecting:
             handlers.append(stray)
             self.dead_letters.append(DeadLetters(config.conf, at_broker, stray, settings.max_backoff))
         self._handlers = handlers
+        self._parts: list[Listener | DeadLetters | Ticker] = [
+            *self.listeners, *self.dead_letters, Ticker('counts', COUNTS_EVERY, self._log_counts)]
 
     def start(self) -> None:
         """Open the ledger, waiting for it if need be, and begin to listen.
@@ -91,15 +92,14 @@ class Collecting:
         """
         if not open_ledger(self._ledger, self._stop, self._max_backoff):
             return
-        for part in (*self.listeners, *self.dead_letters, self._ticker):
+        for part in self._parts:
             part.start()
 
     def stop(self) -> None:
         """Finish and acknowledge what is in flight, and disconnect."""
         self._stop.set()
-        parts = (*self.listeners, *self.dead_letters, self._ticker)
-        with futures.ThreadPoolExecutor(len(parts)) as pool:
-            for stopped in [pool.submit(part.stop) for part in parts]:
+        with futures.ThreadPoolExecutor(len(self._parts)) as pool:
+            for stopped in [pool.submit(part.stop) for part in self._parts]:
                 stopped.result()
         self._log_counts()
         self._ledger.close()
@@ -135,8 +135,8 @@ class Delivering:
         self._known = {target.name for target in config.targets}
         self.deliverers = [Deliverer(self._ledger, publisher, samples.build, holder=settings.identity, clock=clock,
                                      max_backoff=settings.max_backoff) for publisher in publishers]
-        self._threads = [threading.Thread(target=deliverer.run, args=(self._stop,), daemon=True,
-                                          name=f'deliver-{number}') for number, deliverer in enumerate(self.deliverers)]
+        self._threads = [threading.Thread(target=self._deliver, args=(deliverer,), daemon=True,
+                                          name=f'deliver-{deliverer.name}') for deliverer in self.deliverers]
         self._ticker = Ticker('prune', PRUNE_EVERY, self._prune)
 
     def start(self) -> None:
@@ -149,8 +149,9 @@ class Delivering:
         for target, parcels in sorted(self._ledger.backlog().items()):
             if target not in self._known:
                 LOG.error('%d parcels wait for the publisher "%s", which the pipeline no longer names', parcels, target)
-        for part in (*self._threads, self._ticker):
-            part.start()
+        for thread in self._threads:
+            thread.start()
+        self._ticker.start()
 
     def stop(self) -> None:
         """Finish what is being published, and leave the rest in the ledger."""
@@ -168,6 +169,9 @@ class Delivering:
         """
         for deliverer in self.deliverers:
             deliverer.drain()
+
+    def _deliver(self, deliverer: Deliverer) -> None:
+        keep_running(deliverer.name, lambda: deliverer.run(self._stop), self._stop)
 
     def _prune(self) -> None:
         try:
@@ -202,6 +206,9 @@ class Ticker:
             self._thread.join()
 
     def _run(self) -> None:
+        keep_running(self._thread.name, self._tick, self._stop)
+
+    def _tick(self) -> None:
         while not self._stop.wait(self._seconds):
             self._call()
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every message has exactly one outcome, durably, and a batch is one transaction."""
+
+import json
+import os
+import tempfile
+import unittest
+from datetime import UTC, datetime, timedelta
+
+import hypothesis
+from hypothesis import strategies
+
+from ceilometer_paas.collect import Collector, dump_envelope, load_envelope, printable
+from ceilometer_paas.config.sources import Endpoint, Queue
+from ceilometer_paas.decode import Decoder
+from ceilometer_paas.errors import Refused, Unavailable
+from ceilometer_paas.ledger.store import Ledger
+from tests import messages
+
+NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
+QUEUE = Queue(name='acme.usage', endpoint=Endpoint(name='acme', url='fake://', dead_letter=None), exchange='acme',
+              topic='metering', priorities=('info',), format='paas-event', own_topic=True)
+
+
+def translate(notification, queue):
+    if notification.event_type.startswith('noise'):
+        return ()
+    if notification.event_type == 'acme-queue.forged':
+        raise Refused('source.not_mapped')
+    return notification.readings
+
+
+class CollectorTest(unittest.TestCase):
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.ledger = Ledger('sqlite:///' + os.path.join(directory.name, 'ledger.sqlite'))
+        self.addCleanup(self.ledger.close)
+        self.ledger.upgrade()
+        self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=self.ledger,
+                                 targets=['file'])
+
+    def collected(self, *given):
+        return [str(outcome) for outcome in self.collect([messages.envelope(message) for message in given], NOW)]
+
+    def published(self):
+        return [message_id for parcel in self.ledger.pending('file', 100)
+                for message_id, _readings in json.loads(parcel.body)]
+
+    def test_a_batch_of_everything_gives_each_message_its_outcome(self):
+        good = messages.paas_event()
+        self.assertEqual(
+            ['recorded', 'quarantined(decode.no_payload)', 'duplicate', 'ignored(ignored.no_definition)',
+             'quarantined(source.not_mapped)', 'recorded'],
+            self.collected(good, {**good, 'payload': None}, good, messages.paas_event(event_type='noise'),
+                           messages.paas_event(event_type='acme-queue.forged'),
+                           messages.paas_event(message_id='other')))
+        self.assertEqual([good['message_id'], 'other'], self.published())
+        self.assertEqual(['decode.no_payload', 'source.not_mapped'],
+                         sorted(row.code for row in self.ledger.quarantine_list()))
+        self.assertEqual(6, sum(self.collect.counts.values()))
+
+    def test_a_duplicate_changes_nothing(self):
+        self.assertEqual(['recorded'], self.collected(messages.paas_event()))
+        self.assertEqual(['duplicate'], self.collected(messages.paas_event()))
+        self.assertEqual(1, len(self.published()))
+
+    def test_a_quarantined_message_is_not_seen(self):
+        bad = messages.paas_event(payload__metrics='none')
+        self.assertEqual(['quarantined(decode.bad_field)'], self.collected(bad))
+        self.assertEqual(['recorded'], self.collected({**bad, 'payload': messages.paas_event()['payload']}))
+
+    def test_what_was_quarantined_can_be_decoded_again_and_ends_the_row(self):
+        self.collected(messages.paas_event(event_type='acme-queue.forged'))
+        row, = self.ledger.quarantine_list()
+        queue, envelope = load_envelope(self.ledger.quarantine_get(row.id).body)
+        self.assertEqual(QUEUE.name, queue)
+        mended = envelope._replace(message={**envelope.message, 'event_type': 'acme-queue.usage'})
+        self.assertEqual('recorded', str(self.collect([mended], NOW, released=[row.id])[0]))
+        self.assertEqual([], list(self.ledger.quarantine_list()))
+
+    def test_a_message_that_is_refused_again_keeps_its_row(self):
+        self.collected(messages.paas_event(event_type='acme-queue.forged'))
+        row, = self.ledger.quarantine_list()
+        _queue, envelope = load_envelope(self.ledger.quarantine_get(row.id).body)
+        self.collect([envelope], NOW + timedelta(hours=1), released=[row.id])
+        again, = self.ledger.quarantine_list()
+        self.assertEqual((row.id, 2), (again.id, again.count))
+
+    def test_tokens_are_not_kept(self):
+        self.collected({**messages.paas_event(), 'payload': None})
+        row, = self.ledger.quarantine_list()
+        self.assertNotIn('sesame', self.ledger.quarantine_get(row.id).body)
+
+    def test_an_unreachable_ledger_records_nothing_and_counts_nothing(self):
+        class Down:
+            def record(self, *args):
+                raise Unavailable('down')
+        collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=Down(), targets=[])
+        with self.assertRaises(Unavailable):
+            collect([messages.envelope(messages.paas_event())], NOW)
+        self.assertEqual(0, sum(collect.counts.values()))
+
+    def test_outside_the_pipeline_a_message_is_seen_and_not_published(self):
+        collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=self.ledger, targets=[])
+        self.assertEqual(['recorded'], [str(outcome) for outcome in
+                                        collect([messages.envelope(messages.paas_event())], NOW)])
+        self.assertEqual(['duplicate'], self.collected(messages.paas_event()))
+        self.assertEqual([], self.published())
+
+    message = strategies.builds(
+        messages.paas_event, message_id=strategies.sampled_from(['a', 'b', 'c', None]),
+        event_type=strategies.sampled_from(['acme-queue.usage', 'noise', 'acme-queue.forged', '']))
+
+    @hypothesis.settings(max_examples=40, deadline=None)
+    @hypothesis.given(strategies.lists(strategies.lists(message, max_size=6), max_size=4))
+    def test_outcomes_add_up_and_each_message_is_published_once(self, batches):
+        with tempfile.TemporaryDirectory() as directory:
+            ledger = Ledger(f'sqlite:///{directory}/ledger.sqlite')
+            ledger.upgrade()
+            collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=ledger, targets=['file'])
+            for batch in batches:
+                collect([messages.envelope(message) for message in batch], NOW)
+            published = [message_id for parcel in ledger.pending('file', 100)
+                         for message_id, _readings in json.loads(parcel.body)]
+            ledger.close()
+        self.assertEqual(sum(map(len, batches)), sum(collect.counts.values()))
+        self.assertEqual(len(published), collect.counts['recorded'])
+        self.assertEqual({message['message_id'] for batch in batches for message in batch
+                          if message['event_type'] == 'acme-queue.usage' and message['message_id']}, set(published))
+        self.assertEqual(len(published), len(set(published)))
+
+
+class BodyTest(unittest.TestCase):
+
+    def test_an_envelope_survives_quarantine(self):
+        envelope = messages.envelope({'payload': {'text': 'é\ud800\x00'}})
+        body = dump_envelope('q', envelope)
+        self.assertTrue(body.isascii())
+        queue, again = load_envelope(body)
+        self.assertEqual(('q', envelope.message), (queue, again.message))
+
+    def test_a_reason_becomes_one_printable_line(self):
+        self.assertEqual('a b c', printable('a\nb\x00c'))
+        self.assertEqual(500, len(printable('x' * 1000)))
