@@ -78,7 +78,7 @@ class Collecting:
                 continue
             stray = handler(dead_letter_queue(endpoint))
             at_broker = {name: handle for handle in handlers if handle.collect.queue.endpoint == endpoint
-                         for name in broker_names(handle.collect.queue)}
+                         for name in handle.collect.queue.amqp_names}
             handlers.append(stray)
             self.dead_letters.append(DeadLetters(config.conf, at_broker, stray, settings.max_backoff))
         self._handlers = handlers
@@ -227,11 +227,6 @@ def open_ledger(ledger: Ledger, stop: threading.Event, max_backoff: float) -> bo
     except tenacity.RetryError:
         return False
     return True
-
-
-def broker_names(queue: Queue) -> list[str]:
-    """Name the AMQP queues behind a queue of the source map."""
-    return [queue.name] if queue.pool else [f'{queue.topic}.{priority}' for priority in queue.priorities]
 
 
 def dead_letter_queue(endpoint: Endpoint) -> Queue:

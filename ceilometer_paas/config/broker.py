@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A transport URL -> which broker it names, after a check of all that oslo.messaging would refuse only later."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -53,9 +54,8 @@ def parse(conf: Any, url: str | None) -> Broker:
     except (oslo_messaging.InvalidTransportURL, ValueError):
         raise ValueError('is no transport URL; write driver://user:password@host:port/virtual_host, '
                          'with / ? # % @ in a password as %2F %3F %23 %25 %40') from None
-    drivers = sorted(point.name for point in metadata.entry_points(group='oslo.messaging.drivers'))
-    if parsed.transport not in drivers:
-        meant = did_you_mean(parsed.transport, drivers) or f'there are {", ".join(drivers)}'
+    if parsed.transport not in _drivers():
+        meant = did_you_mean(parsed.transport, _drivers()) or f'there are {", ".join(_drivers())}'
         raise ValueError(f'names no driver of oslo.messaging; {meant}')
     group = _GROUPS.get(parsed.transport, parsed.transport)
     _check_query(parsed.query, group)
@@ -79,7 +79,7 @@ def agents_brokers(conf: Any) -> Iterator[Broker]:
 
 def _check_query(query: dict[str, str], group: str) -> None:
     """Check what a URL's query sets, as the driver does when it is made."""
-    known = {opt.dest: opt for opt in dict(messaging_opts.list_opts()).get(group, ())}
+    known = {opt.dest: opt for opt in _options().get(group, ())}
     for name, text in query.items():
         if known and name not in known:
             raise ValueError(f'sets {shown(name)}, which is no option of [{group}]; '
@@ -93,5 +93,15 @@ def _check_query(query: dict[str, str], group: str) -> None:
 def _notifications(conf: Any) -> Any:
     """Read ``[oslo_messaging_notifications]``, which oslo.messaging itself registers late."""
     group = 'oslo_messaging_notifications'
-    conf.register_opts(dict(messaging_opts.list_opts())[group], group=group)
+    conf.register_opts(_options()[group], group=group)
     return conf[group]
+
+
+@functools.cache
+def _drivers() -> list[str]:
+    return sorted(point.name for point in metadata.entry_points(group='oslo.messaging.drivers'))
+
+
+@functools.cache
+def _options() -> dict[str | None, list[Any]]:
+    return dict(messaging_opts.list_opts())

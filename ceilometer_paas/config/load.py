@@ -4,7 +4,7 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ceilometer_paas.config import meters, options
@@ -21,11 +21,12 @@ class Configuration:
     """Everything an operator wrote, read once; nothing above this floor reads a file or an option.
 
     :ivar conf: for Ceilometer's and oslo.messaging's own classes
+    :ivar settings: not shown, for the ledger's password
     :ivar targets: in the order of the pipeline
     """
 
     conf: Any
-    settings: options.Settings
+    settings: options.Settings = field(repr=False)
     sources: Sources
     meters: tuple[meters.Meter, ...]
     targets: tuple[Target, ...]

@@ -18,12 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ceilometer import declarative
+from ceilometer.declarative import DefinitionException
 from ceilometer.meter.notifications import MeterDefinition
 from stevedore import extension
 
 from ceilometer_paas.config import reader
-from ceilometer_paas.config.paths import Message, Path, compile_path
+from ceilometer_paas.config.paths import Definition, Message, Path, compile_path
 from ceilometer_paas.errors import Refused
 from ceilometer_paas.model import is_id
 
@@ -132,7 +132,7 @@ class _Loader:
 
     def load(self, file: str) -> Iterator[Meter]:
         root = reader.read_map(file, self._problems, required=('metric',), what='a file of meter definitions')
-        if root is None:
+        if root is None or 'metric' not in root:
             return
         definitions = root['metric']
         if not isinstance(definitions, reader.Seq):
@@ -208,8 +208,8 @@ class _Loader:
             return None
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # jsonpath_rw_ext prints each `sub` that it reads
-                return compile_path(declarative.Definition(name, value, self._plugins))
-        except declarative.DefinitionException as error:
+                return compile_path(Definition(name, value, self._plugins))
+        except DefinitionException as error:
             self._wrong(cfg, name, error.brief_message)
         except Exception as error:  # noqa: BLE001 - a trait plug-in's constructor is foreign code and may raise anything
             self._wrong(cfg, name, f'the plug-in does not take these parameters: {error}')

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ceilometer import service
 from oslo_config import cfg
@@ -70,7 +70,7 @@ class Settings:
     """
 
     state_path: str
-    ledger_connection: str
+    ledger_connection: str = field(repr=False)
     sources_file: str
     meter_definitions_dirs: tuple[str, ...]
     pipeline_cfg_file: str

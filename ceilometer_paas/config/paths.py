@@ -6,11 +6,13 @@ A message has the form that Ceilometer gives it: ``ctxt``, ``publisher_id``, ``e
 every other one is left to Ceilometer's own JSONPath. What is found is the same.
 """
 
+import functools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ceilometer.declarative import Definition
+from ceilometer import declarative
 from ceilometer.event.trait_plugins import TimedeltaPlugin
 from jsonpath_rw import jsonpath
 from jsonpath_rw_ext import _filter
@@ -24,6 +26,31 @@ Keys = tuple[str, ...]
 
 _OBJECTS = frozenset({'ctxt', 'metadata', 'payload'})
 _KEYS = _OBJECTS | {'event_type', 'publisher_id'}
+
+_KEY = r"(?:(?!true|false|where)[A-Za-z_][A-Za-z0-9_@-]*|'[A-Za-z0-9_.:@-]+')"
+_PLAIN = re.compile(rf'(\$\.)?({_KEY}(?:\.{_KEY})*)')
+_EACH_KEY = re.compile(_KEY)
+
+
+class Definition(declarative.Definition):  # type: ignore[misc]
+    """Ceilometer's, but a path that only names keys is read without its parser.
+
+    The parser works out its whole grammar again for each path, which takes 15 ms.
+    """
+
+    def make_getter(self, fields: str) -> Any:
+        """Prepare what finds a path's matches; alternatives come as ``(path)|(path)``."""
+        texts = fields[1:-1].split(')|(') if fields.startswith('(') else [fields]
+        found = [_PLAIN.fullmatch(text) for text in texts]
+        trees = [_tree(match) for match in found if match]
+        if len(trees) < len(texts):
+            return super().make_getter(fields)
+        return functools.reduce(jsonpath.Union, trees).find
+
+
+def _tree(plain: re.Match[str]) -> Any:
+    keys = [jsonpath.Fields(key.strip("'")) for key in _EACH_KEY.findall(plain[2])]
+    return functools.reduce(jsonpath.Child, [jsonpath.Root(), *keys] if plain[1] else keys)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

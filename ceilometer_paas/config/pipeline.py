@@ -76,7 +76,8 @@ class _PipelineReader:
         feeds = self._feeds()
         for name, sink in self._sinks.items():
             if name not in feeds:
-                self._add(sink.map.lines['name'], f'no source feeds the sink {shown(name)}; name it in one, or remove it')
+                self._add(sink.map.lines['name'],
+                          f'no source feeds the sink {shown(name)}; name it in one, or remove it')
         return tuple(itertools.chain.from_iterable(
             self._targets_of(sink, tuple(feeds.get(name, ()))) for name, sink in self._sinks.items()))
 
@@ -108,7 +109,7 @@ class _PipelineReader:
             self._add(line, f'the name {shown(name)} stands already on line {names[name]}; choose another')
             return ''
         names[name] = line
-        return str(name)
+        return name
 
     def _words(self, entry: Map, key: str) -> Seq:
         words = entry.get(key)

@@ -10,7 +10,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -153,7 +153,7 @@ NAME = 'printable text of 1 to 255 characters, without blanks around it'
 """What :func:`is_name` asks for, to be shown."""
 
 
-def is_name(value: object) -> bool:
+def is_name(value: object) -> TypeGuard[str]:
     """Tell whether a value may name something: as :func:`~ceilometer_paas.model.is_id`, without blanks around it."""
     return is_id(value) and value == str(value).strip()
 

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator wrote becomes one configuration, or all its mistakes one message."""
+
+import os
+import time
+import unittest
+from unittest import mock
+
+from ceilometer_paas.config import reader
+from ceilometer_paas.config.load import load
+from ceilometer_paas.errors import ConfigError
+from tests.files import REPOSITORY, Files, said
+
+SHIPPED = os.path.join(REPOSITORY, 'etc', 'ceilometer_paas')
+SOURCES = '''
+    endpoints: {cloud: {url: ""}}
+    queues: {q: {endpoint: cloud, exchange: nova, topic: notifications}}
+    metric_types: {memory: q}
+    '''
+PIPELINE = '''
+    sources: [{name: all, meters: ["*"], sinks: [bus]}]
+    sinks: [{name: bus, publishers: ["paasbus://"]}]
+    '''
+METER = '''
+    metric:
+      - name: memory
+        event_type: compute.instance.exists
+        type: gauge
+        unit: MiB
+        volume: $.payload.memory_mb
+        resource_id: $.payload.instance_id
+    '''
+
+
+OWN_METERS = 'meter_definitions_dirs = own.d'
+
+
+class LoadTest(unittest.TestCase):
+
+    def setUp(self):
+        self.files = Files(self)
+        self.files.write('sources.yaml', SOURCES)
+        self.files.write('paas_pipeline.yaml', PIPELINE)
+        os.mkdir(self.files.path('own.d'))
+        self.files.write('own.d/a.yaml', METER)
+
+    def load(self, *options):
+        return load(self.files.conf('\n'.join(['[paas]', *options, ''])))
+
+    def refused(self, *options):
+        with self.assertRaises(ConfigError) as caught:
+            self.load(*options)
+        self.assertNotIn('sesame', str(caught.exception))
+        return said(caught.exception.problems)
+
+    def test_files_beside_ceilometer_conf_become_one_configuration(self):
+        config = self.load(OWN_METERS, 'workers = 3')
+        self.assertEqual((3, ['q'], ['memory'], ['bus: paasbus://']),
+                         (config.settings.workers, list(config.sources.queues), [meter.name for meter in config.meters],
+                          [target.name for target in config.targets]))
+        self.assertEqual(3, config.conf.paas.workers)
+
+    def test_every_meter_that_is_shipped_is_mapped_and_all_is_read_in_less_than_a_second(self):
+        began = time.monotonic()
+        config = self.load(f'sources_file = {SHIPPED}/sources.yaml', f'meter_definitions_dirs = {SHIPPED}/meters.d',
+                           f'pipeline_cfg_file = {SHIPPED}/paas_pipeline.yaml')
+        self.assertLess(time.monotonic() - began, 1)
+        names = {meter.name for meter in config.meters}
+        self.assertLess(9, len(names))
+        self.assertEqual([], [name for name in names if not config.sources.queues_of(name)])
+
+    def test_reading_leaves_no_trace(self):
+        before = sorted(os.listdir(self.files.directory))
+        self.load(OWN_METERS, f'state_path = {self.files.path("state")}')
+        self.assertEqual(sorted([*before, 'ceilometer.conf']), sorted(os.listdir(self.files.directory)))
+
+    def test_no_password_stands_in_its_repr(self):
+        config = self.load(OWN_METERS, 'ledger_connection = postgresql+psycopg2://u:sesame@h/paas')
+        self.assertIn('sesame', config.settings.ledger_connection)
+        self.assertNotIn('sesame', repr(config))
+
+    def test_the_mistakes_of_all_files_are_reported_at_once(self):
+        self.files.write('sources.yaml', SOURCES.replace('nova', '""'))
+        self.files.write('paas_pipeline.yaml', PIPELINE.replace('[bus]', '[buss]'))
+        self.files.write('own.d/a.yaml', METER.replace('gauge', 'gouge'))
+        lines = self.refused(OWN_METERS, 'workers = 0', 'batch_size = many')
+        self.assertEqual([
+            'ceilometer.conf:0: [paas] batch_size: invalid literal for int() with base 10: \'many\'',
+            'ceilometer.conf:0: [paas] workers: Should be greater than or equal to 1',
+            "paas_pipeline.yaml:1: there is no sink 'buss'; did you mean 'bus'?",
+            "paas_pipeline.yaml:2: no source feeds the sink 'bus'; name it in one, or remove it",
+            "sources.yaml:2: exchange is ''; it is printable text of 1 to 255 characters, without blanks around it",
+        ], sorted(line for line in lines if not line.startswith('a.yaml')))
+        self.assertTrue(any(line.startswith('a.yaml:4: ') for line in lines), lines)
+
+    def test_a_missing_file_says_where_it_was_looked_for_and_what_to_do(self):
+        os.remove(self.files.path('sources.yaml'))
+        missing, = self.refused(OWN_METERS, 'sources_file = no-such.yaml')
+        self.assertEqual('ceilometer.conf:0: sources_file = no-such.yaml: not found; looked in the directory of '
+                         'ceilometer.conf, /etc/ceilometer, /etc/ceilometer_paas, '
+                         + ', '.join(reader.prefixes()) +
+                         '; copy the one that comes with the package and edit it, or set [paas] sources_file', missing)
+        absolute, = self.refused(OWN_METERS, 'sources_file = /no/such.yaml')
+        self.assertIn('sources_file = /no/such.yaml: does not exist; ', absolute)
+
+    def test_a_value_with_a_lone_dollar_is_refused_without_showing_it(self):
+        line, = self.refused(OWN_METERS, 'ledger_connection = mysql+pymysql://u:$sesame@h/paas')
+        self.assertIn('ceilometer.conf:0: [paas] ledger_connection: $ begins the name of another option', line)
+        lines = self.refused(OWN_METERS, 'sources_file = $sesame')
+        self.assertEqual(1, len(lines), lines)
+
+    def test_of_the_default_directories_of_definitions_one_suffices(self):
+        os.rename(self.files.path('own.d'), self.files.path('meters.d'))
+        self.assertEqual(['memory'], [meter.name for meter in self.load().meters])
+
+    def test_a_directory_of_definitions_that_an_operator_names_must_be_there(self):
+        line, = self.refused(OWN_METERS, 'meter_definitions_dirs = none.d')
+        self.assertIn('ceilometer.conf:0: meter_definitions_dirs = none.d: not found; looked in ', line)
+        line, = self.refused(OWN_METERS, 'meter_definitions_dirs = sources.yaml')
+        self.assertEqual(f'ceilometer.conf:0: meter_definitions_dirs = sources.yaml: '
+                         f'{self.files.path("sources.yaml")} is a file; name its directory', line)
+
+    def test_no_directory_of_definitions_at_all_is_a_mistake(self):
+        with mock.patch.object(reader, 'prefixes', return_value=[self.files.path('prefix')]):
+            lines = self.refused()
+        self.assertEqual(2, len(lines))
+        self.assertIn('meter_definitions_dirs = /etc/ceilometer/paas_meters.d: does not exist', lines[0])
+        self.assertIn('meter_definitions_dirs = meters.d: not found', lines[1])
