@@ -19,11 +19,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ceilometer.declarative import Definition
-
 from ceilometer_paas import times
 from ceilometer_paas.config.meters import ATTRIBUTES, TYPES, Meter
-from ceilometer_paas.config.paths import Getter, Message, Path, compile_path
+from ceilometer_paas.config.paths import Definition, Getter, Message, Path, compile_path
 from ceilometer_paas.errors import Refused
 from ceilometer_paas.model import Amount, Notification, Reading, is_id
 
