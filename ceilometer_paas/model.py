@@ -143,7 +143,8 @@ def sample_id(source: str, message_id: str, name: str, resource_id: str, ordinal
     The id is the UUID (version 5, RFC 9562) of the five parts, joined by a separator that none of them can contain
     (ids are printable), in a namespace of this project.
 
-    :param ordinal: the sample's place within its message, from 0
+    :param ordinal: the sample's place, from 0, among those of its message that are of the same meter and resource: a
+        further definition that matches changes no other sample's id
     """
     text = f'{source}\x1f{message_id}\x1f{name}\x1f{resource_id}\x1f{ordinal}'
     digest = hashlib.sha1(_NAMESPACE + text.encode(), usedforsecurity=False).hexdigest()

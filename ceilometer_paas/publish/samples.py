@@ -29,9 +29,11 @@ def from_readings(source: str, message_id: str, readings: Iterable[Sequence[Any]
         a fifth element is that of a sample which was refused and released again; the element is its id.
     """
     samples: list[Sample] = []
+    ordinals: dict[tuple[str, str], int] = {}
     for resource_id, project_id, user_id, timestamp, metadata, amounts in readings:
         for name, kind, unit, volume, *known in amounts:
-            identity = known[0] if known else sample_id(source, message_id, name, resource_id, len(samples))
+            ordinal = ordinals[name, resource_id] = ordinals.get((name, resource_id), -1) + 1
+            identity = known[0] if known else sample_id(source, message_id, name, resource_id, ordinal)
             samples.append(Sample(name, kind, unit, volume, user_id, project_id, resource_id, timestamp, metadata,
                                   None, identity))
     return samples
