@@ -27,7 +27,7 @@ OPTS = [
                help='The source map: which endpoints there are, which queues we keep on them, and which queue may '
                     'speak of which metric types. A relative name is looked up beside ceilometer.conf, in '
                     '/etc/ceilometer and /etc/ceilometer_paas, then among the files that the package installed.'),
-    cfg.MultiStrOpt('meter_definitions_dirs', default=['/etc/ceilometer/paas_meters.d', 'meters.d'],
+    cfg.MultiStrOpt('meter_definitions_dirs', default=['/etc/ceilometer/paas_meters.d', 'ceilometer_paas/meters.d'],
                     help='Directories of meter definitions (YAML files, in Ceilometer\'s format), one a line. A meter '
                          'that is defined in an earlier directory replaces all definitions of that name in later '
                          'ones. A relative name is looked up as sources_file is; a directory that does not exist '

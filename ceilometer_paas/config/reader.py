@@ -173,7 +173,8 @@ def find(conf: Any, name: str) -> str | None:
     """Find a file or directory that an option names; None if there is none.
 
     A relative name is looked up as oslo.config looks up files (beside ``ceilometer.conf``, then in ``/etc/ceilometer``
-    and ``/etc``), again in ``ceilometer_paas`` there, and among the files that the package installed.
+    and ``/etc``), again in ``ceilometer_paas`` there, and among the files that the package installed, with or without
+    a ``ceilometer_paas/`` of its own.
 
     :param conf: an oslo.config configuration whose files have been read
     """
@@ -182,7 +183,7 @@ def find(conf: Any, name: str) -> str | None:
     if os.path.isabs(name):
         return name if os.path.exists(name) else None
     found: str | None = conf.find_file(name) or conf.find_file(os.path.join('ceilometer_paas', name))
-    candidates = (os.path.join(prefix, name) for prefix in prefixes())
+    candidates = (os.path.join(root, name) for prefix in prefixes() for root in (prefix, os.path.dirname(prefix)))
     return found or next(filter(os.path.exists, candidates), None)
 
 

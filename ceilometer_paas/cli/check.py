@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``check``: everything that an operator wrote, before an agent reads it."""
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from cliff import command
+
+from ceilometer_paas import transport
+from ceilometer_paas.config import meters
+from ceilometer_paas.config.load import Configuration, load
+from ceilometer_paas.config.sources import Endpoint
+from ceilometer_paas.errors import ConfigError, Unavailable
+from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.publish.load import load_publishers
+
+
+class Check(command.Command):  # type: ignore[misc]
+    """Check ceilometer.conf and every file that it names, and say what in them has no effect.
+
+    Mistakes go to stderr, a line each, and the exit status is 1. Nothing is changed.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('--connect', action='store_true',
+                            help='also connect to each endpoint, and say which cannot be reached')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        """Check.
+
+        :raises ConfigError: with every mistake
+        """
+        config = load(self.app.conf)
+        failed = list(unusable(config))
+        for note in notes(config):
+            print(f'note: {note}', file=self.app.stdout)
+        if parsed_args.connect:
+            for endpoint in config.sources.endpoints.values():
+                why = self._connect(endpoint, config)
+                print(f'endpoint {endpoint.name}: {f"cannot be reached: {why}" if why else "reachable"}',
+                      file=self.app.stdout)
+                failed += [f'the endpoint {endpoint.name} cannot be reached'] if why else []
+        for line in failed:
+            print(line, file=self.app.stderr)
+        if not failed:
+            print(f'ok: {len(config.sources.endpoints)} endpoints, {len(config.sources.queues)} queues, '
+                  f'{len(config.meters)} meter definitions, {len(config.targets)} publishers', file=self.app.stdout)
+        return 1 if failed else 0
+
+    def _connect(self, endpoint: Endpoint, config: Configuration) -> str:
+        """Say why an endpoint cannot be reached; nothing if it can."""
+        opened = transport.open_transport(config.conf, endpoint.url)
+        try:
+            transport.probe(opened)
+        except Unavailable as error:
+            return str(error)
+        finally:
+            opened.cleanup()
+        return ''
+
+
+def unusable(config: Configuration) -> Iterator[str]:
+    """Say which publishers cannot be loaded, and why the ledger cannot be opened."""
+    try:
+        load_publishers(config.targets, config.conf)
+    except ConfigError as error:
+        yield str(error)
+    try:
+        with contextlib.closing(Ledger(config.settings.ledger_connection)) as ledger:
+            ledger.check()
+    except (ConfigError, Unavailable) as error:
+        yield str(error)
+
+
+def notes(config: Configuration) -> Iterator[str]:
+    """Say what is valid, and yet may not be what was meant."""
+    sources = config.sources
+    twice = meters.overlap(config.meters, config.conf)
+    if twice:
+        yield f'Ceilometer\'s own notification agent, where it runs, publishes these too: {", ".join(twice)}'
+    for meter in config.meters:
+        if not sources.queues_of(meter.name):
+            yield f'{meter.file}:{meter.line}: {meter.name} is inactive: no metric type of the source map covers it'
+    read = {queue.name for queue in sources.queues.values() if queue.format == 'oslo'}
+    for pattern, queues in sources.metric_types.items():
+        if read.issuperset(queues) and not any(fnmatchcase(meter.name, pattern) for meter in config.meters):
+            yield f'no definition gives the metric type {pattern}, which is mapped to {", ".join(queues)}'

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``demo``: a small cloud's day, metered in this process by the real listeners, ledger and file publisher.
+
+Only the broker is not real: messages travel by oslo.messaging's in-memory transport.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from cliff import lister
+
+from ceilometer_paas import serve, simulate, transport
+from ceilometer_paas.cli.common import Columns
+from ceilometer_paas.cli.simulate import add_day, send
+from ceilometer_paas.config import reader
+from ceilometer_paas.config.load import Configuration, load
+from ceilometer_paas.errors import Unavailable
+
+BEGIN = datetime(2026, 3, 10, tzinfo=UTC)
+"""A fixed day: the demonstration prints the same whenever it is run."""
+
+_PATIENCE = 60.0
+"""Seconds to wait for what takes one or two."""
+
+_CONF = '''\
+# The demonstration's configuration. Messages travel in memory: an agent that is started with this file hears nothing.
+[DEFAULT]
+transport_url = fake://
+
+[paas]
+state_path = {directory}
+sources_file = {directory}/sources.yaml
+meter_definitions_dirs = {shipped}/meters.d
+pipeline_cfg_file = {directory}/paas_pipeline.yaml
+'''
+_LOOK = '''
+{received} messages: {outcomes}.
+
+  samples   {directory}/samples.jsonl
+  ledger    {directory}/ledger.sqlite
+  config    {directory}/ceilometer.conf, sources.yaml, paas_pipeline.yaml
+  meters    {shipped}/meters.d
+
+Look further:
+
+  ceilometer-paas --config-file {directory}/ceilometer.conf source list
+  ceilometer-paas --config-file {directory}/ceilometer.conf meter list
+  ceilometer-paas --config-file {directory}/ceilometer.conf quarantine list
+  ceilometer-paas demo --dir {directory}      (again: nothing is metered twice)'''
+
+
+class Demo(lister.Lister):  # type: ignore[misc]
+    """Meter a small cloud's day, and show by project and meter what was metered."""
+
+    _done = ''
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the options."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('--dir', help='where to write everything (default: a new temporary directory)')
+        add_day(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        """Meter the day, and give a row for each project and meter.
+
+        :raises Unavailable: it takes far too long
+        """
+        directory = Path(parsed_args.dir or tempfile.mkdtemp(prefix='ceilometer-paas-demo-')).absolute()
+        shipped = _shipped()
+        write_files(directory, shipped)
+        config = load(self.app.read_conf([f'--config-file={directory}/ceilometer.conf']))
+        counts = meter(config, simulate.cloud_day(parsed_args.seed, BEGIN, servers=parsed_args.vms))
+        self._done = _LOOK.format(
+            directory=directory, shipped=shipped, received=counts.total(),
+            outcomes=', '.join(f'{number} {outcome}' for outcome, number in sorted(counts.items())))
+        names = {tenant.project_id: tenant.name for tenant in simulate.tenants(parsed_args.seed)}
+        with open(directory / 'samples.jsonl', encoding='utf-8') as lines:
+            return ('project', 'meter', 'samples', 'resources', 'volume', 'is', 'unit'), \
+                summary(map(json.loads, lines), names)
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run, and say where everything lies; not among the data if those are for a program."""
+        status: int = super().run(parsed_args)
+        print(self._done, file=self.app.stdout if parsed_args.formatter == 'table' else self.app.stderr)
+        return status
+
+
+def write_files(directory: Path, shipped: Path) -> None:
+    """Write a configuration: the shipped source map, over an in-memory transport and with one more service."""
+    directory.mkdir(parents=True, exist_ok=True)
+    sources = yaml.safe_load((shipped / 'sources.yaml').read_text(encoding='utf-8'))
+    sources['endpoints'] = {name: {'url': 'fake://'} for name in (*sources['endpoints'], 'acme')}
+    sources['queues']['acme.usage'] = {'endpoint': 'acme', 'exchange': 'acme', 'topic': 'metering',
+                                       'priorities': ['info'], 'format': 'paas-event', 'own_topic': True}
+    sources['metric_types']['acme-queue.*'] = 'acme.usage'
+    pipeline = {'sources': [{'name': 'all', 'meters': ['*'], 'sinks': ['samples']}],
+                'sinks': [{'name': 'samples', 'publishers': [f'file://{directory}/samples.jsonl?json']}]}
+    for name, text in (('ceilometer.conf', _CONF.format(directory=directory, shipped=shipped)),
+                       ('paas_pipeline.yaml', yaml.safe_dump(pipeline, sort_keys=False)),
+                       ('sources.yaml', yaml.safe_dump(sources, sort_keys=False))):
+        (directory / name).write_text(text, encoding='utf-8')
+
+
+def _shipped() -> Path:
+    """Name the directory of the files that the package installed."""
+    return next(path for path in map(Path, reader.prefixes()) if (path / 'sources.yaml').exists())
+
+
+def meter(config: Configuration, messages: Iterable[simulate.Message]) -> Counter[str]:
+    """Send messages, wait until all are collected, and publish; their number by outcome.
+
+    :raises Unavailable: it takes far too long
+    """
+    collecting, delivering = serve.Collecting(config), serve.Delivering(config)
+    opened = transport.open_transport(config.conf, 'fake://')
+    try:
+        collecting.start()
+        for listener in collecting.listeners:
+            listener.listening.wait(_PATIENCE)
+        sent = 0
+        for sent, message in enumerate(messages, 1):  # noqa: B007
+            send(opened, message)
+        deadline = time.monotonic() + _PATIENCE
+        while collecting.counts().total() < sent:
+            if time.monotonic() > deadline:
+                raise Unavailable(f'only {collecting.counts().total()} of {sent} messages arrived')
+            time.sleep(0.05)
+        delivering.drain()
+    finally:
+        collecting.stop()
+        delivering.stop()
+        opened.cleanup()
+    return collecting.counts()
+
+
+class _Metered(NamedTuple):
+    samples: list[float]
+    resources: set[str]
+
+
+def summary(samples: Iterable[dict[str, Any]], names: dict[str, str]) -> list[tuple[Any, ...]]:
+    """Sum samples up by project and meter: the total of a delta, the newest volume of all else.
+
+    :param names: of projects, by id
+    """
+    metered: dict[tuple[str, ...], _Metered] = defaultdict(lambda: _Metered([], set()))
+    for sample in sorted(samples, key=lambda sample: str(sample['timestamp'])):
+        project = names.get(sample['project_id'], sample['project_id'] or '')
+        of = metered[project, sample['name'], sample['type'], sample['unit']]
+        of.samples.append(sample['volume'])
+        of.resources.add(sample['resource_id'])
+    rows = []
+    for (project, name, kind, unit), of in sorted(metered.items()):
+        volume, what = (sum(of.samples), 'total') if kind == 'delta' else (of.samples[-1], 'last')
+        volume = int(volume) if volume == int(volume) else round(volume, 3)
+        rows.append((project, name, len(of.samples), len(of.resources), volume, what, unit))
+    return rows

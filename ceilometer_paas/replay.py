@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of notifications, and quarantined messages -> the way in, once more.
+
+A file has a JSON object on each line: a bare notification, or a capture of a bus (``exchange``, ``routing_key``,
+``body``). A bare one does not say where it came from; its queue is the one that may speak of what it says.
+"""
+
+import functools
+import gzip
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import IO, Any, NamedTuple
+
+from ceilometer_paas.collect import Collector, load_envelope
+from ceilometer_paas.config.meters import Meter
+from ceilometer_paas.config.sources import Queue, Sources
+from ceilometer_paas.decode import open_envelope
+from ceilometer_paas.errors import Refused
+from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.listen import Handler
+from ceilometer_paas.model import RECORDED, Envelope, Outcome
+
+Clock = Callable[[], datetime]
+
+_REMEMBERED = 4096  # event types
+
+
+class Item(NamedTuple):
+    """One line of a file.
+
+    :ivar line: its number, from 1
+    :ivar exchange: where a capture was taken; None for a bare notification
+    :ivar routing_key: ``<topic>.<priority>`` of a capture
+    :ivar refused: why the line cannot be read
+    """
+
+    line: int
+    envelope: Envelope
+    exchange: str | None = None
+    routing_key: str | None = None
+    refused: Refused | None = None
+
+
+def read(stream: IO[bytes], compressed: bool) -> Iterator[Item]:
+    """Read JSON lines; blank ones are skipped.
+
+    :param compressed: by gzip
+    :raises OSError: the file cannot be read
+    """
+    lines: Iterable[bytes] = gzip.GzipFile(fileobj=stream) if compressed else stream
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _item(number, line.strip())
+
+
+def _item(number: int, line: bytes) -> Item:
+    exchange = routing_key = None
+    body: bytes | str = line
+    try:
+        document = json.loads(line)
+        if isinstance(document, dict) and 'body' in document and 'event_type' not in document:
+            exchange, routing_key = document.get('exchange'), document.get('routing_key')
+            body = document['body'] if isinstance(document['body'], str) else json.dumps(document['body'])
+        return Item(number, open_envelope(body), exchange, routing_key)
+    except (ValueError, RecursionError) as error:
+        refused = Refused('decode.undecodable', str(error))
+    except Refused as error:
+        refused = error
+    text = body if isinstance(body, str) else body.decode('utf-8', 'backslashreplace')
+    return Item(number, Envelope({}, text, len(body)), exchange, routing_key, refused)
+
+
+class Router:
+    """Finds the queue that a line of a file belongs to.
+
+    :param endpoint: only this endpoint's queues are looked at
+    :param exchange: that of bare notifications, if it is known
+    :raises LookupError: there is no queue on that endpoint
+    """
+
+    def __init__(self, sources: Sources, meters: Sequence[Meter], *,
+                 endpoint: str | None = None, exchange: str | None = None) -> None:
+        self._queues = [queue for queue in sources.queues.values() if endpoint in (None, queue.endpoint.name)]
+        if not self._queues:
+            raise LookupError(f'there is no queue on an endpoint {endpoint!r}; there are the endpoints '
+                              f'{", ".join(sources.endpoints)}')
+        self._queues_of = sources.queues_of
+        self._names = functools.lru_cache(_REMEMBERED)(
+            lambda event_type: [meter.name for meter in meters if meter.matches(event_type)])
+        self._exchange = exchange
+
+    def __call__(self, item: Item) -> Queue:
+        """Choose: by the exchange, else by what the message speaks of, else any.
+
+        A message that belongs to no queue is ignored or refused by each of them alike.
+        """
+        exchange = item.exchange or self._exchange
+        candidates = [queue for queue in self._queues if queue.exchange == exchange] or self._queues
+        if len(candidates) == 1:
+            return candidates[0]
+        message_format, names = self._speaks_of(item.envelope.message)
+        topic = (item.routing_key or '').rpartition('.')[0]
+        return max(candidates, key=lambda queue: (
+            queue.format == message_format and sum(queue.name in self._queues_of(name) for name in names),
+            queue.topic == topic, queue.format == message_format))
+
+    def _speaks_of(self, message: Any) -> tuple[str, list[str]]:
+        """Give a message's format and the metric types that it would have."""
+        if not isinstance(message, dict):
+            return 'oslo', []
+        payload = message.get('payload')
+        if isinstance(payload, dict) and 'service_type' in payload and isinstance(payload.get('metrics'), list):
+            names = (metric.get('metric_name') for metric in payload['metrics'] if isinstance(metric, dict))
+            return 'paas-event', [name for name in names if isinstance(name, str)]
+        event_type = message.get('event_type')
+        return 'oslo', self._names(event_type) if isinstance(event_type, str) else []
+
+
+class Replay:
+    """Takes lines of files through the way in, in batches as the listener's.
+
+    :param route: chooses a line's queue
+    :param build: makes the way in of a queue
+    """
+
+    def __init__(self, route: Callable[[Item], Queue], build: Callable[[Queue], Collector], *, clock: Clock,
+                 batch_size: int) -> None:
+        self._route = route
+        self._build = build
+        self._clock = clock
+        self._batch_size = batch_size
+        self._ways: dict[str, Handler] = {}
+        self._batches: dict[str, list[Envelope]] = defaultdict(list)
+
+    def __call__(self, items: Iterable[Item]) -> None:
+        """Take lines.
+
+        :raises Unavailable: the ledger cannot be reached; what was recorded before stays, and is a duplicate next time
+        """
+        for item in items:
+            queue = self._route(item)
+            if queue.name not in self._ways:
+                self._ways[queue.name] = _way(self._build(queue), self._clock)
+            if item.refused is not None:
+                self._ways[queue.name].collect.refuse(item.envelope, item.refused, self._clock())
+                continue
+            batch = self._batches[queue.name]
+            batch.append(item.envelope)
+            if len(batch) >= self._batch_size:
+                self._flush(queue.name)
+        for name in list(self._batches):
+            self._flush(name)
+
+    def counts(self) -> Counter[str]:
+        """Messages by outcome."""
+        return sum((way.collect.counts for way in self._ways.values()), Counter())
+
+    def _flush(self, name: str) -> None:
+        self._ways[name].once(self._batches.pop(name))
+
+
+def release(ledger: Ledger, ids: Iterable[int], sources: Sources, build: Callable[[Queue], Collector], *,
+            clock: Clock) -> Iterator[tuple[int, Outcome]]:
+    """Try quarantine rows again; those that are recorded leave the quarantine.
+
+    A message is decoded anew; a sample goes back into the outbox for the publisher that refused it.
+
+    :returns: id and outcome of each row that there is
+    :raises Unavailable: the ledger cannot be reached
+    """
+    ways = functools.cache(lambda name: _way(build(sources.queues[name]), clock))
+    for row in ledger.quarantine_load(ids):
+        if row.truncated:
+            yield row.id, Outcome('quarantined', row.code, 'it is not kept whole, and cannot be tried again')
+        elif row.is_sample:
+            ledger.quarantine_release_samples([row.id])
+            yield row.id, RECORDED
+        elif row.origin not in sources.queues:
+            yield row.id, Outcome('quarantined', row.code, f'the source map has no queue {row.origin} any more')
+        else:
+            yield row.id, ways(row.origin).once([load_envelope(row.body)[1]], [row.id])[0]
+
+
+def _way(collect: Collector, clock: Clock) -> Handler:
+    return Handler(collect, clock, threading.Event(), 0)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The promises of ceilometer_paas.cli.quarantine."""
+
+import json
+from datetime import UTC, datetime
+
+from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.model import Quarantined
+from tests.workspace import WorkspaceTestCase, acme, database
+
+
+class TestQuarantine(WorkspaceTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.replay(database(volume_size='ten'), acme(value='many'))
+
+    def replay(self, *documents):
+        self.table('replay', self.lines(*documents))
+
+    def test_list(self):
+        """Each row says where it came from, why it was refused, how often and when."""
+        first, second = sorted(self.table('quarantine', 'list'), key=lambda row: row['source'])
+        self.assertEqual(['id', 'source', 'origin', 'code', 'reason', 'count', 'first_at', 'last_at'], list(first))
+        self.assertEqual(('cloud/acme', 'usage.acme', 'decode.bad_field', 1),
+                         (first['source'], first['origin'], first['code'], first['count']))
+        self.assertEqual(('cloud/trove', 'translate.bad_volume'), (second['source'], second['code']))
+        self.assertRegex(first['last_at'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$')
+
+    def test_filters(self):
+        """The list is filtered by source and code, and limited."""
+        self.assertEqual(2, len(self.table('quarantine', 'list')))
+        for filters in (('--source', 'cloud/acme'), ('--code', 'translate.bad_volume'), ('--limit', '1')):
+            self.assertEqual(1, len(self.table('quarantine', 'list', *filters)), filters)
+
+    def test_broken_configuration(self):
+        """What is in the quarantine can be seen while the source map is broken."""
+        self.write('sources.yaml', 'endpoints: [')
+        self.assertEqual(2, len(self.table('quarantine', 'list')))
+
+    def test_show(self):
+        """One row is shown with what was set aside, its text readable."""
+        row_id, = (row['id'] for row in self.table('quarantine', 'list', '--source', 'cloud/trove'))
+        shown = self.table('quarantine', 'show', str(row_id))
+        self.assertEqual('ten', json.loads(shown['body'])['message']['payload']['volume_size'])
+        self.assertIn('\n      "volume_size": "ten"', shown['body'])
+
+    def test_show_nothing(self):
+        """A row that is not there is one line."""
+        self.assertEqual((1, '', 'there is no row 999 in the quarantine\n'),
+                         self.run_command('quarantine', 'show', '999'))
+
+    def test_release_what_was_mended(self):
+        """After a definition is mended, a released message is recorded and leaves the quarantine; others stay."""
+        self.edit('meters.d/meters.yaml', 'volume: $.payload.volume_size', 'volume: 1')
+        rows = self.table('quarantine', 'release', '--all')
+        self.assertEqual([('quarantined', 'decode.bad_field'), ('recorded', '')],
+                         sorted((row['outcome'], row['code']) for row in rows))
+        self.assertEqual([('decode.bad_field', 2)],
+                         [(row['code'], row['count']) for row in self.table('quarantine', 'list')])
+
+    def test_release_some(self):
+        """Only the rows that are named, or that have the code, are tried."""
+        row_id = self.table('quarantine', 'list')[0]['id']
+        self.assertEqual([row_id], [row['id'] for row in self.table('quarantine', 'release', str(row_id))])
+        rows = self.table('quarantine', 'release', '--all', '--code', 'translate.bad_volume')
+        self.assertEqual(['translate.bad_volume'], [row['code'] for row in rows])
+
+    def test_release_of_a_queue_that_is_gone(self):
+        """A message whose queue the map no longer has stays, and the reason says so."""
+        text = (self.directory / 'sources.yaml').read_text().replace('usage.trove', 'usage.databases')
+        self.write('sources.yaml', text)
+        row, = self.table('quarantine', 'release', '--all', '--code', 'translate.bad_volume')
+        self.assertEqual('the source map has no queue usage.trove any more', row['reason'])
+        self.assertEqual(2, len(self.table('quarantine', 'list')))
+
+    def test_release_of_a_sample(self):
+        """A sample that its publisher refused goes back to that publisher."""
+        ledger = Ledger(f'sqlite:///{self.directory}/ledger.sqlite')
+        self.addCleanup(ledger.close)
+        body = json.dumps(['id', [['i1', 'p1', None, '2026-03-10T08:00:00+00:00', {}, [['m', 'gauge', '', 1, 'id']]]]])
+        refused = Quarantined('file: file://', 'publish.refused', 'no', body)
+        ledger.delivered('file: file://', [], [('cloud/trove', refused)], datetime.now(UTC))
+        row, = self.table('quarantine', 'release', '--all', '--code', 'publish.refused')
+        self.assertEqual(('recorded', ''), (row['outcome'], row['code']))
+        self.assertEqual([f'[{body}]'], [parcel.body for parcel in ledger.pending('file: file://', 10)])
+        self.assertEqual([], self.table('quarantine', 'list', '--code', 'publish.refused'))
+
+    def test_purge(self):
+        """Rows are deleted by id, code or age, and their number is told."""
+        row_id = self.table('quarantine', 'list', '--code', 'decode.bad_field')[0]['id']
+        for number, *which in ((0, '--before', '2020-01-01'), (1, str(row_id)), (1, '--code', 'translate.bad_volume')):
+            self.assertEqual((0, f'{number} deleted\n', ''), self.run_command('quarantine', 'purge', *which))
+        self.assertEqual([], self.table('quarantine', 'list'))
+
+    def test_purge_nothing_in_particular(self):
+        """Without a word on which, nothing is deleted."""
+        status, _, err = self.run_command('quarantine', 'purge')
+        self.assertEqual((1, 'say which rows: by their ids, --code or --before\n'), (status, err))
+        self.assertEqual(2, len(self.table('quarantine', 'list')))

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The promises of ceilometer_paas.cli.replay."""
+
+import json
+
+from tests.workspace import WorkspaceTestCase, acme, capture, database
+
+
+class TestReplay(WorkspaceTestCase):
+
+    def samples(self):
+        """What was published."""
+        path = self.directory / 'samples'
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def test_counts(self):
+        """Every line has one outcome, whatever is on it."""
+        path = self.lines(database(), database(), acme(), acme('acme-2', 'many'), 'no JSON',
+                          database('db-2') | {'event_type': 'trove.instance.reboot'})
+        self.assertEqual([
+            {'outcome': 'duplicate', 'code': '', 'messages': 1},
+            {'outcome': 'ignored', 'code': 'ignored.no_definition', 'messages': 1},
+            {'outcome': 'quarantined', 'code': 'decode.bad_field', 'messages': 1},
+            {'outcome': 'quarantined', 'code': 'decode.undecodable', 'messages': 1},
+            {'outcome': 'recorded', 'code': '', 'messages': 2}], self.table('replay', path))
+
+    def test_several_files(self):
+        """Several files, compressed or not, are one replay."""
+        rows = self.table('replay', self.lines(database('a')), self.lines(capture(database('b')), name='more.jsonl.gz'))
+        self.assertEqual([{'outcome': 'recorded', 'code': '', 'messages': 2}], rows)
+
+    def test_again(self):
+        """What was replayed before is a duplicate."""
+        path = self.lines(database())
+        self.table('replay', path)
+        self.assertEqual('duplicate', self.table('replay', path)[0]['outcome'])
+
+    def test_publishes_nothing(self):
+        """Without --publish nothing is published, not by a later replay either."""
+        self.table('replay', self.lines(database('a')))
+        self.assertEqual([], self.samples())
+        self.table('replay', '--publish', self.lines(database('b')))
+        self.assertEqual(1, len(self.samples()))
+
+    def test_publish(self):
+        """With --publish the samples are where the pipeline says when the command ends."""
+        self.table('replay', '--publish', self.lines(database(), acme()))
+        self.assertEqual([('acme.messages', 7.0), ('database.size', 10)],
+                         sorted((sample['name'], sample['volume']) for sample in self.samples()))
+
+    def test_strict(self):
+        """With --strict a quarantined message is an exit status of 1, and a duplicate is not."""
+        good, bad = self.lines(database(), database()), self.lines('{}', name='bad.jsonl')
+        self.table('replay', '--strict', good)
+        self.table('replay', '--strict', good, bad, status=1)
+        self.table('replay', bad)
+
+    def test_no_such_file(self):
+        """A file that is not there is one line."""
+        status, out, err = self.run_command('replay', '/no/such/file')
+        self.assertEqual((1, '', "[Errno 2] No such file or directory: '/no/such/file'\n"), (status, out, err))
+
+    def test_no_such_endpoint(self):
+        """An endpoint that is not in the map is refused with those that are."""
+        status, _, err = self.run_command('replay', '--endpoint', 'clod', self.lines(database()))
+        self.assertEqual((1, "there is no queue on an endpoint 'clod'; there are the endpoints cloud\n"), (status, err))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A directory with a small, good configuration, and commands that run on it in this process."""
+
+import gzip
+import io
+import json
+import logging
+import tempfile
+import unittest
+from pathlib import Path
+
+from ceilometer_paas.cli.main import PaasApp
+
+CONF = '''\
+[DEFAULT]
+transport_url = fake://
+[paas]
+state_path = {directory}
+sources_file = {directory}/sources.yaml
+meter_definitions_dirs = {directory}/meters.d
+pipeline_cfg_file = {directory}/paas_pipeline.yaml
+'''
+SOURCES = '''\
+endpoints:
+  cloud: {url: "fake://"}
+queues:
+  usage.trove: {endpoint: cloud, exchange: trove, topic: notifications}
+  usage.nova: {endpoint: cloud, exchange: nova, topic: notifications}
+  usage.acme: {endpoint: cloud, exchange: acme, topic: metering, format: paas-event, own_topic: true}
+metric_types:
+  database.*: usage.trove
+  vcpus: usage.nova
+  acme.*: usage.acme
+'''
+METERS = '''\
+metric:
+  - name: database.size
+    event_type: trove.instance.create
+    type: gauge
+    unit: GiB
+    volume: $.payload.volume_size
+    resource_id: $.payload.instance_id
+    project_id: $.payload.tenant_id
+  - name: vcpus
+    event_type: compute.instance.exists
+    type: gauge
+    unit: vcpu
+    volume: $.payload.vcpus
+    resource_id: $.payload.instance_id
+    project_id: $.payload.tenant_id
+'''
+PIPELINE = '''\
+sources: [{name: all, meters: ["*"], sinks: [file]}]
+sinks: [{name: file, publishers: ["file://DIRECTORY/samples?json"]}]
+'''
+
+
+def database(message_id='db-1', **payload):
+    """A notification of which the definitions make one sample."""
+    return {'message_id': message_id, 'event_type': 'trove.instance.create', 'publisher_id': 'trove-1',
+            'priority': 'INFO', 'timestamp': '2026-03-10 08:17:25.229658', '_context_project_id': 'p1',
+            'payload': {'instance_id': 'i1', 'tenant_id': 'p1', 'volume_size': 10} | payload}
+
+
+def acme(message_id='acme-1', value=7.0):
+    """A message in the PaaS Event Format."""
+    return {'message_id': message_id, 'event_type': 'acme.exists', 'timestamp': '2026-03-10 08:00:00', 'payload': {
+        'version': '1.0', 'audit_period_beginning': '2026-03-10T07:00:00Z', 'service_id': 's1', 'instance_id': 'q1',
+        'audit_period_ending': '2026-03-10T08:00:00Z', 'project_id': 'p1', 'service_type': 'acme', 'state': 'active',
+        'instance_type_id': 'standard',
+        'metrics': [{'metric_name': 'acme.messages', 'metric_type': 'delta', 'metric_value': value}]}}
+
+
+def capture(body, exchange='trove', routing_key='notifications.info'):
+    """A line of a bus's capture."""
+    return {'seq': 1, 'exchange': exchange, 'routing_key': routing_key, 'body': body, 'redelivered': False}
+
+
+class WorkspaceTestCase(unittest.TestCase):
+    """A test with a workspace of its own."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        (self.directory / 'meters.d').mkdir()
+        self.write('ceilometer.conf', CONF.format(directory=self.directory))
+        self.write('sources.yaml', SOURCES)
+        self.write('meters.d/meters.yaml', METERS)
+        self.write('paas_pipeline.yaml', PIPELINE.replace('DIRECTORY', str(self.directory)))
+        root = logging.getLogger()
+        self.addCleanup(setattr, root, 'handlers', root.handlers[:])
+        self.addCleanup(root.setLevel, root.level)
+
+    def write(self, name, text):
+        """Write a file of the workspace; its path."""
+        (self.directory / name).write_text(text, encoding='utf-8')
+        return str(self.directory / name)
+
+    def edit(self, name, old, new):
+        """Replace a piece of a file, which must be there."""
+        text = (self.directory / name).read_text(encoding='utf-8')
+        self.assertIn(old, text)
+        self.write(name, text.replace(old, new))
+
+    def lines(self, *documents, name='messages.jsonl'):
+        """Write a file of JSON lines; what is text already is a line as it is."""
+        text = ''.join(f'{one if isinstance(one, str) else json.dumps(one)}\n' for one in documents)
+        if name.endswith('.gz'):
+            (self.directory / name).write_bytes(gzip.compress(text.encode()))
+            return str(self.directory / name)
+        return self.write(name, text)
+
+    def run_command(self, *arguments):
+        """Run a command; its exit status, stdout and stderr."""
+        out, err = io.StringIO(), io.StringIO()
+        status = PaasApp(stdout=out, stderr=err).run(
+            ['--config-file', str(self.directory / 'ceilometer.conf'), *arguments])
+        return status, out.getvalue(), err.getvalue()
+
+    def table(self, *arguments, status=0):
+        """Run a listing that must end with a status; its rows."""
+        ended, out, err = self.run_command(*arguments, '-f', 'json')
+        self.assertEqual((status, ''), (ended, err))
+        return json.loads(out)
