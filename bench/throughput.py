@@ -185,8 +185,7 @@ def memory(number: int) -> None:
 
 def children(pid: int) -> list[int]:
     with open(f'/proc/{pid}/task/{pid}/children') as file:
-        direct = [int(child) for child in file.read().split()]
-    return direct
+        return [int(child) for child in file.read().split()]
 
 
 def title(pid: int) -> str:

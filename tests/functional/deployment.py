@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small deployment for one test: ceilometer.conf and the operator's files in a temporary directory, and the agent."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -114,10 +115,8 @@ class Deployment:
 
 def kill(agent: subprocess.Popen[str]) -> None:
     """Kill a whole process group at once, if it still runs."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(agent.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     agent.wait()
 
 

@@ -96,7 +96,7 @@ class AgentTest(unittest.TestCase):
         for name, text, expected in [
             ('sources.yaml', 'endpoints: {cloud: {url: ""}\n', r'sources\.yaml:\d+: '),
             ('paas_pipeline.yaml', 'sources: [{name: a, meters: ["*"], sinks: [s]}]\n'
-                                   'sinks: [{name: s, publishers: ["nowhere://"]}]\n', r'paas_pipeline\.yaml:2: .*nowhere'),
+             'sinks: [{name: s, publishers: ["nowhere://"]}]\n', r'paas_pipeline\.yaml:2: .*nowhere'),
         ]:
             with self.subTest(name):
                 deployment = Deployment(self, self.url)

@@ -12,6 +12,7 @@ from ceilometer.publisher import utils
 from ceilometer_paas.errors import Unavailable
 from tests import publishing
 from tests.functional import agent, rabbit
+from tests.functional.deployment import wait_for
 
 PIPELINE = '''
 sources: [{{name: all, meters: ["*"], sinks: [file]}}]
@@ -23,16 +24,6 @@ transport_url = {url}
 [publisher]
 telemetry_secret = sesame
 '''
-
-
-def wait(test, what, seconds=20.0):
-    """Wait until a function returns something true, and return that."""
-    deadline = time.monotonic() + seconds
-    while not (result := what()):
-        if time.monotonic() > deadline:
-            test.fail('nothing came within time')
-        time.sleep(0.1)
-    return result
 
 
 class Bus(unittest.TestCase):
@@ -68,7 +59,7 @@ class TestAgent(Bus):
                 lines = [json.loads(line) for line in file.read().splitlines()]
             return lines if len(lines) >= len(given) else []
 
-        lines = wait(self, arrived)
+        lines = wait_for(arrived, 'the samples in the file')
         self.assertEqual({sample.id: sample.as_dict() for sample in given}, {line['id']: line for line in lines})
         self.assertEqual(len(given), len(lines))
 
@@ -132,7 +123,7 @@ class TestFailures(Bus):
             rabbit.rabbitmqctl('start_app')
         for url, queue in self.URLS.items():
             for publish in publishers[url], fresh[url]:
-                wait(self, lambda publish=publish: self.succeeds(publish), 10)
+                wait_for(lambda publish=publish: self.succeeds(publish), 'the broker', 10)
             self.assertEqual(2, len(self.take(queue)))
 
     def succeeds(self, publish):

@@ -158,8 +158,8 @@ class PaasEventTest(unittest.TestCase):
 
     json_values = strategies.recursive(
         strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
-        lambda inner: strategies.lists(inner, max_size=3) | strategies.dictionaries(strategies.text(), inner, max_size=3),
-        max_leaves=5)
+        lambda inner: (strategies.lists(inner, max_size=3) |
+                       strategies.dictionaries(strategies.text(), inner, max_size=3)), max_leaves=5)
 
     @hypothesis.given(field=strategies.sampled_from(sorted(messages.paas_event()['payload'])), value=json_values)
     def test_whatever_stands_in_a_field_the_event_is_decoded_or_refused(self, field, value):

@@ -110,8 +110,14 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(1, len(lines), lines)
 
     def test_of_the_default_directories_of_definitions_one_suffices(self):
-        os.rename(self.files.path('own.d'), self.files.path('meters.d'))
+        os.mkdir(self.files.path('ceilometer_paas'))
+        os.rename(self.files.path('own.d'), self.files.path('ceilometer_paas/meters.d'))
         self.assertEqual(['memory'], [meter.name for meter in self.load().meters])
+
+    def test_ceilometers_own_definitions_beside_ceilometer_conf_do_not_hide_the_shipped_ones(self):
+        os.rename(self.files.path('own.d'), self.files.path('meters.d'))
+        with mock.patch.object(reader, 'prefixes', return_value=[str(SHIPPED)]):
+            self.assertIn('trove.instance', [meter.name for meter in self.load().meters])
 
     def test_a_directory_of_definitions_that_an_operator_names_must_be_there(self):
         line, = self.refused(OWN_METERS, 'meter_definitions_dirs = none.d')
@@ -125,4 +131,4 @@ class LoadTest(unittest.TestCase):
             lines = self.refused()
         self.assertEqual(2, len(lines))
         self.assertIn('meter_definitions_dirs = /etc/ceilometer/paas_meters.d: does not exist', lines[0])
-        self.assertIn('meter_definitions_dirs = meters.d: not found', lines[1])
+        self.assertIn('meter_definitions_dirs = ceilometer_paas/meters.d: not found', lines[1])

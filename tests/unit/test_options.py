@@ -26,7 +26,7 @@ class OptionsTest(unittest.TestCase):
             ('/var/lib/ceilometer-paas', 'sqlite:////var/lib/ceilometer-paas/ledger.sqlite', 1, 200, 0.2, 35),
             (settings.state_path, settings.ledger_connection, settings.workers, settings.batch_size,
              settings.batch_timeout, settings.seen_retention))
-        self.assertEqual(('/etc/ceilometer/paas_meters.d', 'meters.d'), settings.meter_definitions_dirs)
+        self.assertEqual(('/etc/ceilometer/paas_meters.d', 'ceilometer_paas/meters.d'), settings.meter_definitions_dirs)
 
     def test_the_default_ledger_lies_in_the_state_path(self):
         self.assertEqual('sqlite:////srv/paas/ledger.sqlite',

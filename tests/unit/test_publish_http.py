@@ -21,7 +21,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.accepted = []
         self.requests = []
         self.answer = lambda samples: (204, {}, '')
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
         test.addCleanup(self.server_close)
         test.addCleanup(self.shutdown)
 
@@ -149,7 +149,12 @@ class TestHttp(unittest.TestCase):
         with self.assertLogs(level=logging.DEBUG) as logs, self.assertRaises(Unavailable) as raised:
             logging.getLogger().debug('so that there is one')
             publish(publishing.samples(1))
-        everything = '\n'.join([*logs.output, str(raised.exception)])
+        self.server.server_close()
+        self.server.shutdown()
+        with self.assertRaisesRegex(Unavailable, 'refused') as refused:
+            publish(publishing.samples(1))
+        self.assertNotIn('token-1', str(refused.exception))
+        everything = '\n'.join([*logs.output, str(raised.exception), str(refused.exception)])
         self.assertNotIn('sesame', everything)
         self.assertNotIn('compute-1', everything)
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 
-import itertools
 import json
 import math
 import traceback
@@ -43,7 +42,7 @@ def publisher(conduit, url=URL):
 
 def until_done(publish, samples):
     """Publish as delivery does: again, as often as it takes."""
-    for _ in itertools.count():
+    while True:
         try:
             return publish(samples)
         except Unavailable:
@@ -117,6 +116,13 @@ class TestErrors(unittest.TestCase):
                 text = ''.join(traceback.format_exception(raised.exception))
                 self.assertFalse([secret for secret in HIDDEN if secret in text])
 
+    def test_no_secret_of_several_hosts(self):
+        """A transport URL with several hosts has several passwords."""
+        url = 'paasbus://a:first@one:5672,b:second@two/vhost?ssl=1'
+        with self.assertRaisesRegex(Unavailable, 'one and two') as raised:
+            publisher(Scripted('0', error=OSError('first, one and two, second')), url)(publishing.samples(1))
+        self.assertNotRegex(str(raised.exception), 'first|second')
+
     def test_no_secret_in_a_refusal(self):
         """The reason of a refusal, which an operator's table shows, has no secret, one line and an end."""
         error = Refused('publish.refused', f'{URL} se cret\n' + 'x' * 10000)
@@ -150,7 +156,7 @@ class TestLoad(unittest.TestCase):
         urls = ['nowhere://', 'file://', 'http://', 'http://user:se%20cret@host:port/', 'http://user@host/', 'tcp://',
                 'tcp://host:port', 'file:///nowhere/x', 'file:///tmp/x?max_bytes=a&backup_count=b', 'file://tmp/x',
                 'gnocchi://', 'gnocchi://?resources_definition_file=absent.yaml', 'paasbus://host:port/',
-                'https://host/?clientcert=/nowhere/cert.pem', 'notifier://?per_meter_topic=often']
+                'https://host/?clientcert=/nowhere/cert.pem', 'notifier://?per_meter_topic=often', 'http://u:cret@[host/']
         targets = [publishing.target(url, line) for line, url in enumerate(urls, 1)]
         with self.assertRaises(ConfigError) as raised:
             load_publishers([publishing.target('test://'), *targets], publishing.conf(self))
@@ -159,6 +165,7 @@ class TestLoad(unittest.TestCase):
                          [':'.join(line.split(':')[:2]) for line in lines])
         self.assertNotIn('cret', str(raised.exception))
         for line, word in zip(lines, ['nowhere', 'path', 'host', 'port', 'password', 'host', 'port', 'nowhere',
-                                      'max_bytes', 'tmp', 'auth_type', 'absent.yaml', 'port', 'cert.pem', 'often'],
+                                      'max_bytes', 'tmp', 'auth_type', 'absent.yaml', 'port', 'cert.pem', 'often',
+                                      'IPv6'],
                               strict=True):
             self.assertIn(word, line.partition('cannot be loaded: ')[2])

@@ -40,7 +40,8 @@ class TestBuild(unittest.TestCase):
                          [sample.id for sample in made])
         text = model.dump_readings((reading(amounts=amounts),))
         parcel = model.Parcel(1, 's', f'[["m",{text}],["n",{text}]]')
-        self.assertEqual([model.sample_id('s', message, 'a', 'vm-1', ordinal) for message in 'mn' for ordinal in (0, 1)],
+        self.assertEqual([model.sample_id('s', message, 'a', 'vm-1', ordinal)
+                          for message in 'mn' for ordinal in range(2)],
                          [sample.id for sample in samples.build(parcel)])
 
     @given(st.lists(_READINGS, max_size=3))

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+import time
+import unittest
+from datetime import timedelta
+from unittest import mock
+
+from ceilometer_paas import deliver
+from ceilometer_paas.deliver import LEASE, Deliverer
+from ceilometer_paas.errors import Unavailable
+from ceilometer_paas.publish import samples
+from tests.ledgers import NOW, SOURCE, LedgerCase, entry
+
+
+class Shelf:
+    """A publisher that keeps what it gets, fails while it is told to, and refuses the meters that it is told to."""
+
+    name = 'shelf'
+
+    def __init__(self, fails: int = 0, refuses: str = '', lacks: str = '') -> None:
+        self.fails = fails
+        self.refuses = refuses
+        self.lacks = lacks
+        self.samples = []
+        self.calls = []
+        self.meanwhile = lambda: None
+
+    def supports(self, name: str) -> bool:
+        return name != self.lacks
+
+    def __call__(self, batch):
+        self.calls.append(len(batch))
+        self.meanwhile()
+        if self.fails:
+            self.fails -= 1
+            raise Unavailable('the shelf is full')
+        self.samples += [sample for sample in batch if sample.name != self.refuses]
+        return [(sample, 'no room') for sample in batch if sample.name == self.refuses]
+
+    def names(self) -> list[str]:
+        return [sample.name for sample in self.samples]
+
+    def ids(self) -> list[str]:
+        return [sample.id for sample in self.samples]
+
+
+class DeliverCase(LedgerCase):
+    def setUp(self):
+        super().setUp()
+        self.now = NOW
+        self.shelf = Shelf()
+
+    def deliverer(self, shelf: Shelf | None = None, holder: str = 'me', **options) -> Deliverer:
+        return Deliverer(self.ledger, shelf or self.shelf, samples.build, holder=holder, clock=lambda: self.now,
+                         max_backoff=0.01, **options)
+
+    def record(self, *entries, source: str = SOURCE) -> None:
+        self.ledger.record(source, entries, (), ['shelf'], NOW)
+
+
+class StepTest(DeliverCase):
+    def test_everything_recorded_is_published_once(self):
+        """A step publishes what waits and marks it off; the next one finds nothing."""
+        self.record(entry('m1', 'cpu', 'disk'), entry('m2', 'memory'))
+        self.record(entry('m3', 'cpu'))
+        deliverer = self.deliverer()
+        self.assertEqual((deliverer.step(NOW), deliverer.step(NOW)), (2, 0))
+        self.assertEqual(self.shelf.names(), ['cpu', 'disk', 'memory', 'cpu'])
+        self.assertEqual(self.shelf.calls, [4])
+        self.assertEqual(self.ledger.backlog(), {})
+
+    def test_a_publisher_gets_only_the_meters_that_it_is_for(self):
+        """Other meters are passed over; a parcel without any of its own is marked off unpublished."""
+        self.shelf.lacks = 'disk'
+        self.record(entry('m1', 'cpu', 'disk'))
+        self.record(entry('m2', 'disk'))
+        deliverer = self.deliverer(parcels=1)
+        self.assertEqual((deliverer.step(NOW), deliverer.step(NOW)), (1, 1))
+        self.assertEqual((self.shelf.names(), self.shelf.calls), (['cpu'], [1]))
+
+    def test_a_failed_publication_leaves_everything_waiting(self):
+        """Nothing is marked off that was not published, and the next attempt carries the same ids."""
+        self.shelf.fails = 1
+        self.record(entry('m1', 'cpu'))
+        before = self.ledger.pending('shelf')
+        deliverer = self.deliverer()
+        with self.assertRaisesRegex(Unavailable, 'the shelf is full'):
+            deliverer.step(NOW)
+        self.assertEqual(self.ledger.pending('shelf'), before)
+        deliverer.step(NOW)
+        self.assertEqual(self.shelf.ids(), [sample.id for sample in samples.build(before[0])])
+
+    def test_limits_bound_what_is_published_at_once(self):
+        """A long backlog is published in portions."""
+        for number in range(5):
+            self.record(entry(f'm{number}'))
+        self.assertEqual(self.deliverer(parcels=2).drain(), 5)
+        self.assertEqual(self.shelf.calls, [2, 2, 1])
+
+    def test_a_refused_sample_is_set_aside_and_the_rest_goes_on(self):
+        """What a publisher refuses for ever is quarantined with its source and reason, and is not tried again."""
+        self.shelf.refuses = 'disk'
+        self.record(entry('m1', 'cpu', 'disk'))
+        self.record(entry('m2', 'disk'), source='cloud/trove')
+        self.assertEqual(self.deliverer().drain(), 2)
+        self.assertEqual(self.shelf.names(), ['cpu'])
+        self.assertEqual([(row.source, row.origin, row.code, row.reason) for row in self.ledger.quarantine_list()],
+                         [(SOURCE, 'shelf', 'publish.refused', 'no room'),
+                          ('cloud/trove', 'shelf', 'publish.refused', 'no room')])
+
+    def test_a_released_sample_is_published_with_the_id_it_had(self):
+        """A sample that was refused and released is the same sample."""
+        self.shelf.refuses = 'disk'
+        self.record(entry('m1', 'cpu', 'disk'))
+        (_, disk) = samples.build(self.ledger.pending('shelf')[0])
+        self.deliverer().drain()
+        self.shelf.refuses = ''
+        self.assertEqual(self.ledger.quarantine_release_samples([1]), 1)
+        self.deliverer().drain()
+        self.assertEqual([(sample.name, sample.id) for sample in self.shelf.samples[1:]], [('disk', disk.id)])
+
+
+class LeaseTest(DeliverCase):
+    def test_only_the_holder_of_the_lease_publishes(self):
+        """A second process waits until the first has given its lease back, or let it run out."""
+        self.record(entry('m1'))
+        self.assertEqual(self.deliverer(holder='other').step(NOW), 1)
+        self.record(entry('m2'))
+        second = self.deliverer()
+        self.assertEqual(second.step(NOW), 0)
+        self.assertEqual(second.step(NOW + timedelta(seconds=LEASE - 1)), 0)
+        self.assertEqual(second.step(NOW + timedelta(seconds=2 * LEASE)), 1)
+
+    def test_draining_gives_the_lease_back(self):
+        """Whoever comes next need not wait."""
+        self.deliverer(holder='other').drain()
+        self.record(entry('m1'))
+        self.assertEqual(self.deliverer().step(NOW), 1)
+
+    def test_a_holder_that_works_keeps_its_lease(self):
+        """The lease is renewed long before it ends."""
+        first = self.deliverer()
+        for second in range(0, 100, 5):
+            first.step(NOW + timedelta(seconds=second))
+        self.assertFalse(self.ledger.lease('shelf', 'other', NOW + timedelta(seconds=110), 30))
+
+    def test_the_lease_is_kept_while_a_publisher_takes_its_time(self):
+        """Nobody else begins with what is being published, however long that takes."""
+        def take_an_hour():
+            self.now += timedelta(hours=1)
+            time.sleep(0.2)
+            self.assertFalse(self.ledger.lease('shelf', 'other', self.now, 30))
+
+        self.shelf.meanwhile = take_an_hour
+        self.record(entry('m1'))
+        with mock.patch.object(deliver, 'LEASE', 0.05):
+            self.assertEqual(self.deliverer().step(NOW), 1)
+
+    def test_two_that_publish_the_same_parcel_mark_it_once(self):
+        """A holder that lost its lease while it published marks off what another has marked, and nothing else."""
+        self.record(entry('m1'))
+        late = NOW + timedelta(seconds=2 * LEASE)
+        self.shelf.meanwhile = lambda: self.deliverer(Shelf(), holder='other').step(late)
+        self.assertEqual(self.deliverer().step(NOW), 1)
+        self.record(entry('m2'))
+        self.assertEqual(self.ledger.backlog(), {'shelf': 1})
+
+
+class RunTest(DeliverCase):
+    def run_until(self, deliverer: Deliverer, condition) -> None:
+        """Run it in a thread until a condition holds, then stop it."""
+        stop = threading.Event()
+        thread = threading.Thread(target=deliverer.run, args=(stop,))
+        thread.start()
+        end = time.monotonic() + 10
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.005)
+        stop.set()
+        thread.join(10)
+        self.assertTrue(condition())
+        self.assertFalse(thread.is_alive())
+
+    def test_what_comes_while_it_runs_is_published(self):
+        """It goes on looking into an outbox that was empty."""
+        self.run_until(self.deliverer(), lambda: self.shelf.samples or self.record(entry('m1')))
+        self.assertEqual(self.shelf.names(), ['instance'])
+
+    def test_a_failing_publisher_is_tried_again_until_it_works(self):
+        """A failure, however often, ends in a publication; one warning and one message tell of it."""
+        self.shelf.fails = 5
+        self.record(entry('m1'))
+        with self.assertLogs('ceilometer_paas.deliver', 'INFO') as logs:
+            self.run_until(self.deliverer(), lambda: self.shelf.samples)
+        self.assertEqual([record.levelname for record in logs.records], ['WARNING', 'INFO'])
+        warning, recovery = logs.output
+        for part in 'shelf: ', 'since 2026-03-10T08:00:00', 'the shelf is full', '1 parcels wait':
+            self.assertIn(part, warning)
+        self.assertIn('shelf: delivery works again', recovery)
+        self.assertEqual(self.shelf.calls, [1] * 6)
+
+    def test_warnings_of_a_long_failure_grow_rare(self):
+        """While a publisher fails for a day, tried every half an hour, fewer than thirty lines say so."""
+        self.shelf.fails = 1_000_000
+        self.shelf.meanwhile = lambda: setattr(self, 'now', self.now + timedelta(minutes=30))
+        self.record(entry('m1'))
+        with self.assertLogs('ceilometer_paas.deliver', 'WARNING') as logs:
+            self.run_until(self.deliverer(), lambda: len(self.shelf.calls) >= 48)
+        self.assertLess(len(logs.output), 30)
+        self.assertGreater(len(logs.output), 20)
+
+    def test_it_stops_while_the_publisher_fails(self):
+        """A publisher that is away does not delay the stop, whatever its backoff; the parcels stay."""
+        self.shelf.fails = 1_000_000
+        self.record(entry('m1'))
+        patient = Deliverer(self.ledger, self.shelf, samples.build, holder='me', clock=lambda: NOW, max_backoff=300)
+        begun = time.monotonic()
+        with self.assertLogs('ceilometer_paas.deliver', 'WARNING') as logs:
+            self.run_until(patient, lambda: logs.records)
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertEqual(self.ledger.backlog(), {'shelf': 1})
+
+    def test_stopping_gives_the_lease_back(self):
+        """The next process need not wait for the lease to end."""
+        self.record(entry('m1'))
+        self.run_until(self.deliverer(), lambda: self.shelf.samples)
+        self.assertTrue(self.ledger.lease('shelf', 'other', NOW, 30))
+
+    def test_one_target_fails_while_another_goes_on(self):
+        """Publishers do not wait for each other."""
+        broken = Shelf(fails=1_000_000)
+        broken.name = 'broken'
+        self.ledger.record(SOURCE, [entry('m1')], (), ['shelf', 'broken'], NOW)
+        stop = threading.Event()
+        with self.assertLogs('ceilometer_paas.deliver', 'WARNING') as logs:
+            failing = threading.Thread(target=self.deliverer(broken).run, args=(stop,))
+            failing.start()
+            self.run_until(self.deliverer(), lambda: self.shelf.samples and logs.records)
+            stop.set()
+            failing.join(10)
+        self.assertEqual(self.ledger.backlog(), {'broken': 1})
+
+    def test_a_ledger_that_is_away_is_waited_for(self):
+        """While the ledger cannot be reached nothing is published; then everything is."""
+        self.record(entry('m1'))
+        away = iter([Unavailable('the ledger: gone')] * 3)
+        pending = self.ledger.pending
+
+        def unsteady(*args):
+            for error in away:
+                raise error
+            return pending(*args)
+
+        self.ledger.pending = unsteady
+        with self.assertLogs('ceilometer_paas.deliver', 'WARNING') as logs:
+            self.run_until(self.deliverer(), lambda: self.shelf.samples)
+        self.assertIn('the ledger: gone', logs.output[0])
+        self.assertEqual(self.shelf.calls, [1])
+
+
+if __name__ == '__main__':
+    unittest.main()
