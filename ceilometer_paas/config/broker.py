@@ -32,6 +32,11 @@ class Broker:
     virtual_host: str
     hosts: frozenset[tuple[str, int]]
 
+    @property
+    def is_rabbit(self) -> bool:
+        """Whether it is a RabbitMQ."""
+        return self.group == 'oslo_messaging_rabbit'
+
     def is_same(self, other: 'Broker') -> bool:
         """Tell whether two URLs lead to one virtual host: they may name different nodes of a cluster."""
         return ((self.group, self.virtual_host) == (other.group, other.virtual_host)

@@ -186,7 +186,10 @@ class _MapReader:
         if '/' in name:
             self._add(self._endpoints.lines[name], f'{shown(name)} has a slash; a source is <endpoint>/<exchange>')
         check_keys(value, self._problems, optional=('url', 'url_file', 'dead_letter_exchange'), what='an endpoint')
-        return Endpoint(name, self._url(name, value), self._text(value, 'dead_letter_exchange') or None)
+        url, dead_letter = self._url(name, value), self._text(value, 'dead_letter_exchange') or None
+        if dead_letter and name in self._brokers and not self._brokers[name].is_rabbit:
+            self._add(value.lines['dead_letter_exchange'], 'only RabbitMQ has dead letters; remove it')
+        return Endpoint(name, url, dead_letter)
 
     def _url(self, name: str, value: Map) -> str | None:
         """Take an endpoint's URL, and note which broker it names."""

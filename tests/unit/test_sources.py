@@ -43,6 +43,13 @@ class SourcesTest(unittest.TestCase):
         self.assertNotIn('sesame', str(said(problems)))
         return said(problems)
 
+    def test_only_rabbitmq_has_dead_letters(self):
+        self.assertEqual(['sources.yaml:1: only RabbitMQ has dead letters; remove it'], self.refused('''
+            endpoints: {cloud: {url: "fake://", dead_letter_exchange: dead}}
+            queues: {q: {endpoint: cloud, exchange: nova, topic: notifications}}
+            metric_types: {memory: q}
+            '''))
+
     def test_a_map_as_small_as_in_the_documentation_is_read(self):
         sources, problems = self.load(GOOD)
         self.assertEqual([], said(problems))
