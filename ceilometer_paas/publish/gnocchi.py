@@ -7,7 +7,7 @@ resource that could not be created, takes a file that does not exist for its own
 
 import os
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ceilometer import declarative, gnocchi_client, keystone_client
@@ -20,6 +20,10 @@ from ceilometer_paas.publish.load import Refusal
 
 _DEFAULT_FILE = 'gnocchi_resources.yaml'
 _REFUSALS = frozenset({400, 413, 422})
+_UNIT_LENGTH = 31
+"""Characters of a unit that Gnocchi's database has room for."""
+_YEARS = '1970', '2262'
+"""Gnocchi counts nanoseconds since 1970 in 64 bits, and stores what lies beyond at another time."""
 
 
 class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
@@ -72,10 +76,8 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
             self._gnocchi = gnocchi_client.get_gnocchiclient(self.conf, request_timeout=self._timeout)
         good, refused = [], []
         for sample in samples:
-            if sample.name not in self.metric_map:
-                refused.append((sample, f'metric {sample.name} stands nowhere in {self._file}'))
-            elif not sample.resource_id:
-                refused.append((sample, 'the sample has no resource_id'))
+            if reason := self._misfit(sample):
+                refused.append((sample, reason))
             else:
                 good.append(sample)
         self._failures.clear()
@@ -83,8 +85,20 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
             super().publish_samples(good)
         # What may pass comes first: as long as it has not passed, nothing is known of the rest.
         for failure in sorted(self._failures, key=_is_refusal):
-            raise Refused('publish.refused', f'Gnocchi: {failure}') if _is_refusal(failure) else failure
+            raise Refused('publish.refused', _text(failure)) if _is_refusal(failure) else failure
         return refused
+
+    def _misfit(self, sample: Sample) -> str:
+        """Say what keeps a sample out of Gnocchi, of the things that Gnocchi does not refuse by a plain answer."""
+        if sample.name not in self.metric_map:
+            return f'metric {sample.name} stands nowhere in {self._file}'
+        if not sample.resource_id:
+            return 'the sample has no resource_id'
+        if len(sample.unit) > _UNIT_LENGTH or not _is_storable(sample.unit):
+            return f'unit {sample.unit[:40]!r} has more than {_UNIT_LENGTH} characters, or unprintable ones'
+        if not _YEARS[0] <= sample.timestamp[:4] < _YEARS[1]:
+            return f'timestamp {sample.timestamp} is not one of the years {_YEARS[0]} to {int(_YEARS[1]) - 1}'
+        return ''
 
     def batch_measures(self, measures: Any, resource_infos: Any) -> None:
         """Store measures; a failure is noted, because the caller would only log it."""
@@ -95,6 +109,7 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
 
     def _create_resource(self, resource_type: str, resource: Any) -> None:
         try:
+            _check(resource)
             super()._create_resource(resource_type, resource)
         except exceptions.ResourceAlreadyExists:
             raise
@@ -106,12 +121,38 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
         if self._failures:
             return  # all of this is published again; to go on could mean to wait for each resource in turn
         try:
+            _check(resource_extra)
             super()._if_not_cached(resource_type, res_id, resource_extra)
         except Exception as error:  # noqa: BLE001 - foreign code: it is raised again when the caller returns
             self._failures.append(error)
+
+
+def _check(attributes: Mapping[str, Any]) -> None:
+    """Refuse, in Gnocchi's stead, attributes over which it fails with a server error that would never pass.
+
+    :raises gnocchiclient.exceptions.BadRequest: an attribute's text cannot be stored
+    """
+    for name, value in attributes.items():
+        if isinstance(value, str) and not _is_storable(value):
+            raise exceptions.BadRequest(400, f'attribute {name} is {value[:80]!r}, which no database can store')
+
+
+def _is_storable(text: str) -> bool:
+    """Tell whether a text has neither a NUL nor half a surrogate pair."""
+    try:
+        return b'\0' not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_refusal(failure: Exception) -> bool:
     """Tell whether Gnocchi speaks of the samples; of a missing archive policy it says 400 too."""
     return (isinstance(failure, exceptions.ClientException) and failure.code in _REFUSALS and
             not exceptions.ArchivePolicyNotFound.match.search(str(failure.message)))
+
+
+def _text(failure: Any) -> str:
+    said = failure.message
+    if isinstance(said, dict):
+        said = f'{said.get("cause")}: {said.get("reason") or said.get("detail")}'
+    return f'Gnocchi: {said} (HTTP {failure.code})'

@@ -2,6 +2,7 @@
 """Targets of the pipeline -> publishers that take samples, and say which of them they refuse for ever."""
 
 import json
+import re
 import urllib.parse
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
@@ -17,6 +18,7 @@ NAMESPACES = ('ceilometer_paas.publisher', 'ceilometer.sample.publisher')
 """Where the class of a URL's scheme is looked for, in this order."""
 
 _REASON_LENGTH = 500
+_QUERY = re.compile(r'(?<=\S)\?\S+')
 _ANSWERS = (OSError, json.JSONDecodeError, UnicodeDecodeError)
 """What sending, and reading the answer, raise; some of requests' errors are ValueErrors besides."""
 _CONTENT = (TypeError, ValueError, ArithmeticError, RecursionError)
@@ -128,13 +130,14 @@ def _describe(error: Exception) -> str:
 
 
 def _cleaner(url: str) -> Callable[[str], str]:
-    """Make what brings a text to one short line, without the password and the query of a URL in it."""
-    parsed = netutils.urlsplit(url)
-    hidden = {form for part in (parsed.password, parsed.query) if part for form in (part, urllib.parse.unquote(part))}
+    """Make what brings a text to one short line, without a URL's passwords and without the query of any URL in it."""
+    login, _, _ = url.partition('://')[2].rpartition('@')
+    passwords = {login.partition(':')[2], *re.findall(':([^:@]+)@', url)}  # of several hosts each may have one
+    hidden = {form for password in passwords if password for form in (password, urllib.parse.unquote(password))}
 
     def clean(text: str) -> str:
         for secret in sorted(hidden, key=len, reverse=True):
             text = text.replace(secret, '***')
-        return ' '.join(text.split())[:_REASON_LENGTH]
+        return ' '.join(_QUERY.sub('?***', text).split())[:_REASON_LENGTH]
 
     return clean
