@@ -29,6 +29,9 @@ LEASE = 30.0
 IDLE = 0.2
 """Seconds between two looks into an empty outbox."""
 
+JITTER = 0.1
+"""Seconds by which a wait is longer at most, so that several agents do not come back in step."""
+
 FIRST_REPORT = timedelta(minutes=1)
 LAST_REPORT = timedelta(hours=1)
 """Time from the first warning of a failing target to the second; it doubles up to the last."""
@@ -86,7 +89,7 @@ class Deliverer:
         self._holder = holder
         self._clock = clock
         self._limits = parcels, size
-        self._wait = tenacity.wait_exponential_jitter(initial=0.5, max=max_backoff, jitter=0.5)
+        self._wait = tenacity.wait_exponential(multiplier=0.5, max=max_backoff) + tenacity.wait_random(0, JITTER)
         self._leased = False
         self._ask_again: datetime | None = None
         self._failing: _Failing | None = None
