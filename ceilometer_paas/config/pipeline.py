@@ -16,6 +16,9 @@ from ceilometer.pipeline.sample import SampleSource
 from ceilometer_paas.config.reader import NAME, Map, Problems, Seq, check_keys, did_you_mean, is_name, read_map, shown
 
 _SCHEME = re.compile(r'[a-z][a-z0-9+.-]*')
+MAX_NAME = 512
+"""Characters of a target's name that the ledger holds."""
+
 _REMEMBERED = 4096  # meters: a custom service may send new ones without end
 
 
@@ -154,7 +157,10 @@ class _PipelineReader:
             first.setdefault(url, line)
             places[place] += 1
             number = f' #{places[place]}' if places[place] > 1 else ''
-            yield Target(f'{sink.name}: {place}{number}', sink.name, url, patterns, file=self._file, line=line)
+            name = f'{sink.name}: {place}{number}'
+            if len(name) > MAX_NAME:
+                self._add(line, f'the names of the sink, host and path have {len(name)} characters; {MAX_NAME} fit')
+            yield Target(name, sink.name, url, patterns, file=self._file, line=line)
 
 
 def _is_word(value: object) -> bool:

@@ -40,6 +40,11 @@ class PipelineTest(unittest.TestCase):
         self.assertEqual(['meter_sink: gnocchi://'], [target.name for target in load_pipeline(path, problems)])
         self.assertEqual([], said(problems))
 
+    def test_a_name_that_the_ledger_cannot_hold_is_refused(self):
+        targets, problems = self.one_sink('file:///' + 'x' * 498)
+        self.assertEqual(([512], []), ([len(target.name) for target in targets], problems))
+        self.assertIn('513 characters; 512 fit', self.one_sink('file:///' + 'x' * 499)[1][0])
+
     def test_every_publisher_of_every_sink_is_a_target_with_its_line(self):
         targets, problems = self.load('''
             sources:
