@@ -6,6 +6,7 @@ raises, nothing of the batch has been recorded, or all of it has and a second ca
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -30,7 +31,10 @@ NO_DEFINITION = Outcome('ignored', 'ignored.no_definition')
 MAX_REASON = 500
 """Characters of a refusal's reason that are kept."""
 
-_SECRET_CONTEXT = frozenset({'auth_token', 'service_token', 'service_catalog'})
+_SECRET = 'token|password|secret|credential|catalog'
+_SECRET_KEY = re.compile(_SECRET, re.IGNORECASE)
+# In a message that could not be taken apart, whose quotes may be escaped once or twice, and whose end may be missing.
+_SECRET_TEXT = re.compile(rf'(_context_\w*(?:{_SECRET})\w*\\*"(?:\s|\\+[nrt])*:(?:\s|\\+[nrt])*\\*")[^"\\]+')
 
 
 class Ledger(Protocol):
@@ -98,9 +102,9 @@ class Collector:
         self._ledger.record(self.queue.source, (), [self._set_aside(envelope, refused)], (), now)
         return self._count([Outcome('quarantined', refused.code, refused.reason)], 1)[0]
 
-    def retried(self, number: int) -> None:
+    def retried(self, number: int) -> list[Outcome]:
         """Count messages that go back to the broker, because the agent stops while the ledger cannot be reached."""
-        self._count([RETRIED] * number, number)
+        return self._count([RETRIED] * number, number)
 
     def _set_aside(self, envelope: Envelope, refused: Refused) -> Quarantined:
         return Quarantined(self.queue.name, refused.code, printable(refused.reason),
@@ -114,15 +118,29 @@ class Collector:
 
 
 def dump_envelope(queue: str, envelope: Envelope) -> str:
-    """Write an envelope as the JSON from which a release decodes it again; tokens of the request are left out."""
-    context = {key: value for key, value in envelope.context.items() if key not in _SECRET_CONTEXT}
-    return json.dumps({'queue': queue, 'context': context, 'message': envelope.message}, default=repr)
+    """Write an envelope as the JSON from which a release decodes it again; secrets of the request are left out.
+
+    Of a message that is nested more deeply than JSON can be written, what tells which one it was remains.
+    """
+    context = {key: value for key, value in envelope.context.items() if not _SECRET_KEY.search(key)}
+    document = {'queue': queue, 'context': context, 'message': envelope.message, 'size': envelope.size}
+    try:
+        text = json.dumps(document, default=repr)
+    except RecursionError:
+        text = json.dumps({**document, 'context': {}, 'message': f'too deep to be kept: {_flat(envelope.message)}'})
+    return _SECRET_TEXT.sub(r'\1***', text)
 
 
 def load_envelope(body: str) -> tuple[str, Envelope]:
     """Read what :func:`dump_envelope` wrote: the queue's name and the envelope."""
     document: Mapping[str, Any] = json.loads(body)
-    return document['queue'], Envelope(document['context'], document['message'], len(body))
+    return document['queue'], Envelope(document['context'], document['message'], document['size'])
+
+
+def _flat(message: Any) -> dict[str, Any]:
+    """Give the fields of a message that hold no others."""
+    fields = message.items() if isinstance(message, Mapping) else ()
+    return {key: value for key, value in fields if not isinstance(value, (Mapping, list))}
 
 
 def printable(reason: str) -> str:

@@ -15,9 +15,13 @@ from ceilometer_paas import times
 from ceilometer_paas.errors import Refused
 from ceilometer_paas.model import Amount, Envelope, Notification, Reading, is_id
 
+MAX_DEPTH = 100
+"""Levels to which a message may be nested: what is read, written and read again must not fail for its depth."""
+
 METRIC_TYPES = frozenset({'gauge', 'cumulative', 'delta'})
 RECORD_TYPES = frozenset({'event', 'quantity'})
 
+_NESTED = frozenset({dict, list})
 _ENVELOPE_VERSION, _ENVELOPE_MESSAGE = 'oslo.version', 'oslo.message'
 _CONTEXT = '_context_'
 _OPTIONAL_TEXTS = ('display_name', 'instance_type', 'availability_zone', 'region', 'state', 'state_description')
@@ -46,6 +50,8 @@ class Decoder:
             raise Refused('decode.too_large', f'{envelope.size} bytes; {self._max_message_size} are accepted')
         if not isinstance(message, Mapping):
             raise Refused('decode.not_an_object', f'the message is a {type(message).__name__}')
+        if _is_deep(message):
+            raise Refused('decode.too_deep')
         event_type = _identity(message, 'event_type')
         message_id = _identity(message, 'message_id')
         try:
@@ -133,6 +139,16 @@ def split_context(message: Any, size: int) -> Envelope:
         return Envelope({}, message, size)
     context = {key[len(_CONTEXT):]: value for key, value in message.items() if key.startswith(_CONTEXT)}
     return Envelope(context, {key: value for key, value in message.items() if not key.startswith(_CONTEXT)}, size)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)
+                 if type(inner) in _NESTED]
+        if not level:
+            return False
+    return True
 
 
 def _identity(message: Mapping[str, Any], field: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import tenacity
 
+from ceilometer_paas.backoff import until
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Parcel, Quarantined
@@ -28,9 +29,6 @@ LEASE = 30.0
 
 IDLE = 0.2
 """Seconds between two looks into an empty outbox."""
-
-JITTER = 0.1
-"""Seconds by which a wait is longer at most, so that several agents do not come back in step."""
 
 FIRST_REPORT = timedelta(minutes=1)
 LAST_REPORT = timedelta(hours=1)
@@ -89,18 +87,15 @@ class Deliverer:
         self._holder = holder
         self._clock = clock
         self._limits = parcels, size
-        self._wait = tenacity.wait_exponential(multiplier=0.5, max=max_backoff) + tenacity.wait_random(0, JITTER)
+        self._max_backoff = max_backoff
         self._leased = False
-        self._ask_again: datetime | None = None
+        self._asked: datetime | None = None
         self._failing: _Failing | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until asked to stop; what is being published then is finished first."""
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Unavailable), wait=self._wait,
-            sleep=tenacity.sleep_using_event(stop), stop=tenacity.stop_when_event_set(stop),
-            before_sleep=self._report_failure, reraise=True)
-        with suppress(Unavailable):  # reported; only a stop ends the attempts
+        attempts = until(stop, self._max_backoff, self._report_failure)
+        with suppress(tenacity.RetryError):
             while not stop.is_set():
                 if not attempts(lambda: self.step(self._clock())):
                     stop.wait(IDLE)
@@ -144,9 +139,9 @@ class Deliverer:
 
     def _hold(self, now: datetime) -> bool:
         """Have the lease, renewed when a third of it is over; a lease that was denied is asked for as rarely."""
-        if self._ask_again is None or now >= self._ask_again:
+        if self._asked is None or not timedelta(0) <= now - self._asked < timedelta(seconds=LEASE / 3):
             self._leased = self._ledger.lease(self.name, self._holder, now, LEASE)
-            self._ask_again = now + timedelta(seconds=LEASE / 3)
+            self._asked = now
         return self._leased
 
     @contextmanager
@@ -197,4 +192,4 @@ class Deliverer:
         if self._leased:
             with suppress(Unavailable):  # it ends by itself
                 self._ledger.lease(self.name, self._holder, self._clock(), 0)
-        self._leased, self._ask_again = False, None
+        self._leased, self._asked = False, None

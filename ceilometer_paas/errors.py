@@ -22,6 +22,7 @@ REFUSALS = {
     'decode.not_an_object': 'The message is not a JSON object.',
     'decode.undecodable': 'oslo.messaging could not read the body and the broker dead-lettered it.',
     'decode.too_large': 'The message is larger than [paas] max_message_size.',
+    'decode.too_deep': 'The message is nested more deeply than 100 levels.',
     'decode.too_many': 'The message carries more than [paas] max_metrics metrics.',
     'decode.no_message_id': 'The message has no message_id.',
     'decode.bad_message_id': 'The message_id is not a printable string of 1 to 255 characters.',

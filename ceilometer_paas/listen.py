@@ -6,12 +6,13 @@ reached. Nothing is requeued but at shutdown, because a requeued message comes b
 rejects comes back through the broker's dead-letter exchange.
 """
 
+import collections
 import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import kombu
 import oslo_messaging
@@ -19,31 +20,20 @@ import tenacity
 from oslo_messaging.notify import listener as notify_listener
 
 from ceilometer_paas import transport as transports
+from ceilometer_paas.backoff import until
 from ceilometer_paas.collect import Collector
 from ceilometer_paas.config.sources import Endpoint, Queue
 from ceilometer_paas.decode import open_envelope
 from ceilometer_paas.errors import Refused, Unavailable
-from ceilometer_paas.model import Envelope, Outcome
+from ceilometer_paas.model import RETRIED, Envelope, Outcome
 
 LOG = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
+_T = TypeVar('_T')
 
 PAUSE = 60.0
 """Seconds after which a thread that failed unexpectedly goes on."""
-
-
-def until(stop: threading.Event, max_wait: float, before_sleep: Callable[[tenacity.RetryCallState], None]) -> Any:
-    """Build the retrying of everything that may be unavailable: exponential, jittered, ended by `stop`.
-
-    When `stop` is set, :class:`tenacity.RetryError` is raised instead of another try.
-
-    :param max_wait: seconds between two tries at most
-    """
-    return tenacity.Retrying(retry=tenacity.retry_if_exception_type(Unavailable),
-                             wait=tenacity.wait_exponential_jitter(initial=0.5, max=max_wait, jitter=0.5),
-                             stop=tenacity.stop_when_event_set(stop), sleep=tenacity.sleep_using_event(stop),
-                             before_sleep=before_sleep)
 
 
 def keep_running(what: str, call: Callable[[], object], stop: threading.Event) -> None:
@@ -60,61 +50,53 @@ def keep_running(what: str, call: Callable[[], object], stop: threading.Event) -
 class Handler:
     """Has one queue's batches collected, whatever happens.
 
-    A ledger that cannot be reached is waited for. A message at which this package fails is found by collecting the
-    batch message by message, and quarantined as ``internal.failed``: the others of its batch are metered.
+    A message at which this package fails is found by collecting the batch message by message, and quarantined as
+    ``internal.failed``: the others of its batch are metered.
 
-    :param stop: set when the process is to end
+    :param stop: set when the process is to end; until then, a ledger that cannot be reached is waited for. Without it,
+        :exc:`Unavailable` is raised at once.
     """
 
-    def __init__(self, collect: Collector, clock: Clock, stop: threading.Event, max_backoff: float) -> None:
+    def __init__(self, collect: Collector, clock: Clock, stop: threading.Event | None = None,
+                 max_backoff: float = 0) -> None:
         self.collect = collect
         self._clock = clock
-        self._stop = stop
-        self._max_backoff = max_backoff
+        self._persistently = until(stop, max_backoff, self._say) if stop else _once
 
-    def __call__(self, envelopes: Sequence[Envelope]) -> bool:
-        """Collect a batch; False if it was given up, unrecorded, because the process stops."""
-        try:
-            self._persistently(self.once, envelopes)
-        except tenacity.RetryError:
-            self.collect.retried(len(envelopes))
-            return False
-        return True
-
-    def refuse(self, envelope: Envelope, refused: Refused) -> bool:
-        """Quarantine a message; False as :meth:`__call__`."""
-        try:
-            self._persistently(lambda: self.collect.refuse(envelope, refused, self._clock()))
-        except tenacity.RetryError:
-            self.collect.retried(1)
-            return False
-        return True
-
-    def _persistently(self, call: Callable[..., Any], *args: Any) -> None:
-        until(self._stop, self._max_backoff, self._say)(call, *args)
-
-    def once(self, envelopes: Sequence[Envelope], released: Sequence[int] = ()) -> list[Outcome]:
-        """Collect a batch without waiting for the ledger.
+    def __call__(self, envelopes: Sequence[Envelope], released: Sequence[int] = ()) -> list[Outcome]:
+        """Collect a batch; those that are given up, unrecorded, because the process stops, have the outcome RETRIED.
 
         :param released: the quarantine row of a single message, which ends if the message is recorded
-        :raises Unavailable: the ledger cannot be reached; the same call may succeed later
         """
         try:
-            return self.collect(envelopes, self._clock(), released)
+            return self._persistently(lambda: self.collect(envelopes, self._clock(), released))
+        except tenacity.RetryError:
+            return self.collect.retried(len(envelopes))
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever fails here would be redelivered for ever
             if len(envelopes) > 1:
                 LOG.warning('Queue %s: a batch of %d failed (%s); collecting it message by message',
                             self.collect.queue.name, len(envelopes), type(error).__name__)
-                return [outcome for envelope in envelopes for outcome in self.once([envelope])]
+                return [outcome for envelope in envelopes for outcome in self([envelope])]
             LOG.exception('Queue %s: failed on a message, which is quarantined', self.collect.queue.name)
-            return [self.collect.refuse(envelopes[0], Refused('internal.failed', repr(error)), self._clock())]
+            return [self.refuse(envelopes[0], Refused('internal.failed', repr(error)))]
+
+    def refuse(self, envelope: Envelope, refused: Refused) -> Outcome:
+        """Quarantine a message without looking into it; RETRIED as :meth:`__call__`."""
+        try:
+            return self._persistently(lambda: self.collect.refuse(envelope, refused, self._clock()))
+        except tenacity.RetryError:
+            return self.collect.retried(1)[0]
 
     def _say(self, state: tenacity.RetryCallState) -> None:
         assert state.outcome is not None
         LOG.warning('Queue %s: its messages are held, unacknowledged: %s (try %d)',
                     self.collect.queue.name, state.outcome.exception(), state.attempt_number)
+
+
+def _once(call: Callable[[], _T]) -> _T:
+    return call()
 
 
 class Dispatcher(oslo_messaging.dispatcher.DispatcherBase):  # type: ignore[misc]
@@ -131,7 +113,23 @@ class Dispatcher(oslo_messaging.dispatcher.DispatcherBase):  # type: ignore[misc
     def dispatch(self, incoming: Sequence[Any]) -> set[Any]:
         """Take a batch; give those of it that are to be requeued."""
         envelopes = [Envelope(message.ctxt, message.message, _size(message.message)) for message in incoming]
-        return set() if self._handle(envelopes) else set(incoming)
+        outcomes = self._handle(envelopes)
+        return {message for message, outcome in zip(incoming, outcomes, strict=True) if outcome == RETRIED}
+
+
+class _Server(notify_listener.BatchNotificationServer):  # type: ignore[misc]
+    """oslo.messaging's server, which here hands over every message.
+
+    Its own neither hands over nor acknowledges a message with the AMQP id of one of the last sixteen: with as many of
+    these as the broker hands over in advance, no other message would come any more. Duplicates are the ledger's task.
+    """
+
+    def _create_listener(self) -> Any:
+        listener = super()._create_listener()
+        remembered = getattr(listener._poll_style_listener, 'msg_id_cache', None)
+        if remembered is not None:
+            remembered.prev_msgids = collections.deque(maxlen=0)
+        return listener
 
 
 class Listener:
@@ -176,11 +174,12 @@ class Listener:
         transports.probe(transport)
         queue = self.queue
         batch_size, batch_timeout = self._batch
-        server = notify_listener.BatchNotificationServer(
+        server = _Server(
             transport, [oslo_messaging.Target(exchange=queue.exchange, topic=queue.topic)],
             Dispatcher(self.handle, queue.priorities), executor='threading', allow_requeue=True, pool=queue.pool,
             batch_size=batch_size, batch_timeout=batch_timeout)
-        server.start(override_pool_size=1)
+        with transports.failures():  # a queue that is there already, and is another kind of queue
+            server.start(override_pool_size=1)
         self._server = server
         self.listening.set()
         LOG.info('Listening on queue %s of endpoint %s', queue.name, queue.endpoint.name)
@@ -235,7 +234,7 @@ class DeadLetters:
         try:
             with transports.broker_connection(transport) as connection, \
                     kombu.Consumer(connection.channel(), [self._queue], on_message=self._take, prefetch_count=20,
-                                   accept=None):
+                                   on_decode_error=lambda message, error: self._take(message), accept=None):
                 self.listening.set()
                 while not self._stop.is_set():
                     transports.drain(connection, seconds=0.5)
@@ -244,26 +243,33 @@ class DeadLetters:
             transport.cleanup()
 
     def _take(self, message: Any) -> None:
-        if self._handle(message.headers.get('x-death') or [{}], message.body):
-            message.ack()
-        else:
+        if self._handle(_origin(message.headers), message.body) == RETRIED:
             message.requeue()
+        else:
+            message.ack()
 
-    def _handle(self, deaths: Sequence[Mapping[str, Any]], body: bytes | str) -> bool:
-        origin = str(deaths[0].get('queue', ''))
+    def _handle(self, origin: str, body: bytes | str) -> Outcome:
         try:
             envelope = open_envelope(body)
         except Refused as refused:
             text = body if isinstance(body, str) else body.decode('utf-8', 'backslashreplace')
             return self._handlers.get(origin, self._stray).refuse(Envelope({}, text, len(body)), refused)
         if origin in self._handlers:
-            return self._handlers[origin]([envelope])
+            return self._handlers[origin]([envelope])[0]
         return self._stray.refuse(envelope, Refused('source.not_mapped', f'dead-lettered from the queue {origin!r}'))
 
     def _say(self, state: tenacity.RetryCallState) -> None:
         assert state.outcome is not None
         LOG.warning('Endpoint %s: dead letters wait: %s (try %d)', self.endpoint.name, state.outcome.exception(),
                     state.attempt_number)
+
+
+def _origin(headers: Mapping[str, Any]) -> str:
+    """Name the queue that a message died in; empty if whoever sent it wrote the headers."""
+    match headers.get('x-death'):
+        case [{'queue': str(name)}, *_]:
+            return name
+    return ''
 
 
 def _size(message: Any) -> int:

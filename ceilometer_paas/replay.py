@@ -8,13 +8,13 @@ A file has a JSON object on each line: a bare notification, or a capture of a bu
 import functools
 import gzip
 import json
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import IO, Any, NamedTuple
 
 from ceilometer_paas.collect import Collector, load_envelope
+from ceilometer_paas.config.load import Configuration
 from ceilometer_paas.config.meters import Meter
 from ceilometer_paas.config.sources import Queue, Sources
 from ceilometer_paas.decode import open_envelope
@@ -62,7 +62,7 @@ def _item(number: int, line: bytes) -> Item:
     try:
         document = json.loads(line)
         if isinstance(document, dict) and 'body' in document and 'event_type' not in document:
-            exchange, routing_key = document.get('exchange'), document.get('routing_key')
+            exchange, routing_key = _text(document.get('exchange')), _text(document.get('routing_key'))
             body = document['body'] if isinstance(document['body'], str) else json.dumps(document['body'])
         return Item(number, open_envelope(body), exchange, routing_key)
     except (ValueError, RecursionError) as error:
@@ -71,6 +71,10 @@ def _item(number: int, line: bytes) -> Item:
         refused = error
     text = body if isinstance(body, str) else body.decode('utf-8', 'backslashreplace')
     return Item(number, Envelope({}, text, len(body)), exchange, routing_key, refused)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 class Router:
@@ -143,9 +147,9 @@ class Replay:
         for item in items:
             queue = self._route(item)
             if queue.name not in self._ways:
-                self._ways[queue.name] = _way(self._build(queue), self._clock)
+                self._ways[queue.name] = Handler(self._build(queue), self._clock)
             if item.refused is not None:
-                self._ways[queue.name].collect.refuse(item.envelope, item.refused, self._clock())
+                self._ways[queue.name].refuse(item.envelope, item.refused)
                 continue
             batch = self._batches[queue.name]
             batch.append(item.envelope)
@@ -159,10 +163,10 @@ class Replay:
         return sum((way.collect.counts for way in self._ways.values()), Counter())
 
     def _flush(self, name: str) -> None:
-        self._ways[name].once(self._batches.pop(name))
+        self._ways[name](self._batches.pop(name))
 
 
-def release(ledger: Ledger, ids: Iterable[int], sources: Sources, build: Callable[[Queue], Collector], *,
+def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Callable[[Queue], Collector], *,
             clock: Clock) -> Iterator[tuple[int, Outcome]]:
     """Try quarantine rows again; those that are recorded leave the quarantine.
 
@@ -171,18 +175,17 @@ def release(ledger: Ledger, ids: Iterable[int], sources: Sources, build: Callabl
     :returns: id and outcome of each row that there is
     :raises Unavailable: the ledger cannot be reached
     """
-    ways = functools.cache(lambda name: _way(build(sources.queues[name]), clock))
+    queues, publishers = config.sources.queues, {target.name for target in config.targets}
+    ways = functools.cache(lambda name: Handler(build(queues[name]), clock))
     for row in ledger.quarantine_load(ids):
         if row.truncated:
             yield row.id, Outcome('quarantined', row.code, 'it is not kept whole, and cannot be tried again')
+        elif row.is_sample and row.origin not in publishers:
+            yield row.id, Outcome('quarantined', row.code, f'the pipeline has no publisher {row.origin} any more')
         elif row.is_sample:
-            ledger.quarantine_release_samples([row.id])
-            yield row.id, RECORDED
-        elif row.origin not in sources.queues:
+            if ledger.quarantine_release_samples([row.id]):
+                yield row.id, RECORDED
+        elif row.origin not in queues:
             yield row.id, Outcome('quarantined', row.code, f'the source map has no queue {row.origin} any more')
         else:
-            yield row.id, ways(row.origin).once([load_envelope(row.body)[1]], [row.id])[0]
-
-
-def _way(collect: Collector, clock: Clock) -> Handler:
-    return Handler(collect, clock, threading.Event(), 0)
+            yield row.id, ways(row.origin)([load_envelope(row.body)[1]], [row.id])[0]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import tenacity
 
+from ceilometer_paas.backoff import until
 from ceilometer_paas.collect import Collector
 from ceilometer_paas.config.load import Configuration
 from ceilometer_paas.config.sources import Endpoint, Queue
@@ -17,7 +18,7 @@ from ceilometer_paas.decode import Decoder
 from ceilometer_paas.deliver import Deliverer
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
-from ceilometer_paas.listen import DeadLetters, Handler, Listener, keep_running, until
+from ceilometer_paas.listen import DeadLetters, Handler, Listener, keep_running
 from ceilometer_paas.publish import samples
 from ceilometer_paas.publish.load import load_publishers
 from ceilometer_paas.translate import Translator
@@ -106,7 +107,8 @@ class Collecting:
 
     def counts(self) -> Counter[str]:
         """Messages by outcome since the start."""
-        return sum((handle.collect.counts for handle in self._handlers), Counter())
+        # Copies, because others go on counting meanwhile.
+        return sum((handle.collect.counts.copy() for handle in self._handlers), Counter())
 
     def _log_counts(self) -> None:
         counts = self.counts()

@@ -9,13 +9,21 @@ import amqp
 import kombu
 import kombu.exceptions
 import oslo_messaging
-from oslo_messaging._drivers import common as driver_common
 from oslo_messaging.notify import notifier
 
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.model import Envelope
 
 _FAILURES = (oslo_messaging.MessagingException, kombu.exceptions.KombuError, amqp.AMQPError, OSError)
+
+
+@contextlib.contextmanager
+def failures() -> Iterator[None]:
+    """Turn what fails between a broker and us into :exc:`Unavailable`."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise Unavailable(f'{type(error).__name__}: {error}') from None
 
 
 def open_transport(conf: Any, url: str | None, prefetch: int | None = None) -> Any:
@@ -47,10 +55,8 @@ def send(transport: Any, exchange: str, topic: str, envelope: Envelope, *, versi
     :raises Unavailable: the broker did not take it
     """
     target = oslo_messaging.Target(exchange=exchange, topic=topic)
-    try:
+    with failures():
         transport._send_notification(target, dict(envelope.context), dict(envelope.message), version=version, retry=2)
-    except _FAILURES as error:
-        raise Unavailable(f'{type(error).__name__}: {error}') from None
 
 
 def probe(transport: Any) -> None:
@@ -58,26 +64,26 @@ def probe(transport: Any) -> None:
 
     :raises Unavailable: no broker answers, or it refuses the login
     """
-    if hasattr(transport._driver, '_get_connection'):
+    if hasattr(transport._driver, '_connection_pool'):
         with broker_connection(transport):
             pass
 
 
 @contextlib.contextmanager
 def broker_connection(transport: Any) -> Iterator[kombu.Connection]:
-    """Lend a connection of one's own to a transport's RabbitMQ broker, below oslo.messaging.
+    """Open a connection of one's own to a transport's RabbitMQ broker, below oslo.messaging.
 
     It is configured (TLS, login, several hosts) as the transport's own connections are.
 
     :raises Unavailable: no broker answers, it refuses the login, or the connection breaks in the body of the ``with``
     """
-    try:
-        with transport._driver._get_connection(driver_common.PURPOSE_SEND, retry=0) as lent, \
-                lent.connection.connection.clone() as connection:
+    with failures():
+        # One of the pool's connections would stay open for as long as the transport does.
+        with contextlib.closing(transport._driver._connection_pool.create(retry=0)) as model:
+            clone = model.connection.clone()
+        with clone as connection:
             connection.connect()
             yield connection
-    except _FAILURES as error:
-        raise Unavailable(f'{type(error).__name__}: {error}') from None
 
 
 def drain(connection: kombu.Connection, seconds: float) -> None:

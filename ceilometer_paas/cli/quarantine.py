@@ -98,7 +98,7 @@ class QuarantineRelease(lister.Lister):  # type: ignore[misc]
         """Release, and give each row's outcome."""
         config = load(self.app.conf)
         with open_ledger(config.settings) as ledger:
-            rows = replay.release(ledger, _ids(ledger, parsed_args), config.sources, serve.way_in(config, ledger),
+            rows = replay.release(ledger, _ids(ledger, parsed_args), config, serve.way_in(config, ledger),
                                   clock=serve.utcnow)
             return ('id', 'outcome', 'code', 'reason'), [(id_, *outcome) for id_, outcome in rows]
 

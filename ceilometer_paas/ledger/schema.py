@@ -12,6 +12,7 @@ There are no foreign keys: they would cost a look-up for each message, and every
 """
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ from sqlalchemy.dialects import mysql
 from ceilometer_paas.ledger.engine import is_damaged, is_transient, problem, reason, unavailable
 
 MIGRATIONS = Path(__file__).parent / 'migrations'
+
+_ALEMBIC = threading.Lock()
+"""Alembic keeps what it works on in a module, so that the threads of a process upgrade one after another."""
 
 _ATTEMPTS = 20
 _PAUSE = 0.25
@@ -171,7 +175,7 @@ def _upgrade(engine: sa.Engine, config: Config) -> None:
         if _is_current(engine, ScriptDirectory.from_config(config)):
             return
         try:
-            with engine.begin() as connection:
+            with _ALEMBIC, engine.begin() as connection:
                 config.attributes['connection'] = connection
                 command.upgrade(config, 'head')
         except (exception.DBError, exc.SQLAlchemyError):
@@ -204,7 +208,7 @@ def _needs_operator(error: BaseException) -> bool:
 
 def _make_directory(path: Path) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)  # what customers use is nobody else's business
     except OSError as error:
         raise problem(f'the directory {path} does not exist and cannot be made ({error.strerror}); '
                       'make it, and let the user of the agent write there') from None

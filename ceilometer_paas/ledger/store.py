@@ -24,6 +24,9 @@ from ceilometer_paas.model import Entry, Parcel, Quarantined
 MAX_PARCEL = 1024 * 1024
 """Characters after which a parcel is closed and another one begun."""
 
+LONGEST = timedelta(minutes=10)
+"""How long a lease can be; the clocks of hosts that share a ledger differ by less."""
+
 _ATTEMPTS = 5
 _SLICE = 1000
 """Rows that one transaction deletes at most, so that nobody waits long for it."""
@@ -136,10 +139,14 @@ class Ledger:
         self._write(work)
 
     def lease(self, target: str, holder: str, now: datetime, seconds: float) -> bool:
-        """Take, keep or (for 0 seconds) give back the right to deliver for a target; False while another holds it."""
+        """Take, keep or (for 0 seconds) give back the right to deliver for a target; False while another holds it.
+
+        A lease that would last longer than :data:`LONGEST` was taken by a clock that was wrong, and is over.
+        """
         target_id = self._id_of(schema.target, target)
         columns = schema.target.c
-        free = sa.or_(columns.holder == holder, columns.leased_until.is_(None), columns.leased_until <= now)
+        free = sa.or_(columns.holder == holder, columns.leased_until.is_(None), columns.leased_until <= now,
+                      columns.leased_until > now + LONGEST)
         statement = (schema.target.update().where(columns.id == target_id, free)
                      .values(holder=holder, leased_until=now + timedelta(seconds=seconds)))
         return self._write(lambda connection: connection.execute(statement).rowcount == 1)

@@ -7,13 +7,15 @@ import shlex
 import unittest
 from collections import Counter
 
+import kombu
+
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.serve import Collecting, Delivering
 from tests import messages
 from tests.functional import rabbit
 from tests.functional.deployment import Deployment, send, wait_for
 
-NOVA, ACME = 'ceilometer-paas.nova', 'ceilometer-paas.acme'
+NOVA, ACME, DEAD = 'ceilometer-paas.nova', 'ceilometer-paas.acme', 'ceilometer-paas.dead'
 
 
 class ListenTest(unittest.TestCase):
@@ -80,6 +82,17 @@ class ListenTest(unittest.TestCase):
         send(self.url, 'nova', [messages.vm_exists('one'), messages.vm_exists('two')])
         self.assertEqual(Counter(recorded=1, duplicate=1), self.outcomes(second, 2))
 
+    def test_copies_of_one_amqp_message_do_not_stop_the_queue(self):
+        """oslo.messaging would keep each of them, unacknowledged, until the broker hands over nothing more."""
+        collecting = self.collecting()
+        copy = {**messages.vm_exists('one'), '_unique_id': 'one'}
+        send(self.url, 'nova', [copy])
+        self.outcomes(collecting, 1)
+        send(self.url, 'nova', [copy] * 250)
+        send(self.url, 'nova', [messages.vm_exists('two')])
+        self.assertEqual(Counter(recorded=2, duplicate=250), self.outcomes(collecting, 252))
+        wait_for(lambda: self.empty(NOVA), 'every message is acknowledged')
+
     def test_a_queue_that_speaks_of_another_queues_metric_types_is_not_believed(self):
         collecting = self.collecting()
         send(self.url, 'acme', [messages.paas_event(payload__metrics=[
@@ -97,8 +110,37 @@ class ListenTest(unittest.TestCase):
                                 b'{"oslo.version": "2.0", "oslo.message": "{"}', good])
         self.assertEqual(Counter({'recorded': 1, 'quarantined(decode.undecodable)': 3,
                                   'quarantined(decode.not_an_object)': 1}), self.outcomes(collecting, 5))
-        wait_for(lambda: self.empty(NOVA, 'ceilometer-paas.dead'), 'nothing is left at the broker')
+        wait_for(lambda: self.empty(NOVA, DEAD), 'nothing is left at the broker')
         self.assertEqual({NOVA}, {row.origin for row in self.deployment.quarantined()})
+
+    def test_whatever_lies_among_the_dead_letters_is_quarantined(self):
+        collecting = self.collecting()
+        with kombu.Connection(self.url.replace('rabbit://', 'amqp://')) as connection:
+            producer = kombu.Producer(connection.channel(), kombu.Exchange(DEAD, 'fanout'))
+            for body, headers in ((b'{}', {'compression': 'none'}), (b'{}', {'x-death': 'none'}), (b'\xff\xfe', {})):
+                producer.publish(body, headers=headers, serializer=None, content_type='application/json',
+                                 content_encoding='utf-8')
+        self.assertEqual(Counter({'quarantined(source.not_mapped)': 2, 'quarantined(decode.undecodable)': 1}),
+                         self.outcomes(collecting, 3))
+        wait_for(lambda: self.empty(DEAD), 'every message is acknowledged')
+
+    def test_a_connection_for_each_listener_is_enough(self):
+        self.collecting()
+        wait_for(lambda: len(rabbit.rabbitmqctl('list_connections', 'vhost').split(self.vhost)) == 4,
+                 'three connections: two queues and the dead letters')
+
+    def test_a_queue_of_another_kind_is_named_in_one_line_and_listened_to_when_it_is_gone(self):
+        with kombu.Connection(self.url.replace('rabbit://', 'amqp://')) as connection:
+            kombu.Queue(NOVA, durable=True)(connection.channel()).declare()
+        collecting = Collecting(self.deployment.configuration())
+        self.addCleanup(collecting.stop)
+        with self.assertLogs('ceilometer_paas.listen', 'WARNING') as logs:
+            collecting.start()
+            wait_for(lambda: logs.output, 'it is named')
+        self.assertRegex(logs.output[0], f"^WARNING.*Queue {NOVA}: .*PRECONDITION_FAILED.*'durable'")
+        self.assertEqual([None], list({record.exc_info for record in logs.records}))
+        rabbit.rabbitmqctl('delete_queue', '-p', self.vhost, NOVA)
+        self.assertTrue(all(listener.listening.wait(20) for listener in collecting.listeners))
 
     def test_a_ledger_that_cannot_be_reached_holds_the_batch_unacknowledged(self):
         collecting = self.collecting()

@@ -75,16 +75,19 @@ class TestQuarantine(WorkspaceTestCase):
         self.assertEqual(2, len(self.table('quarantine', 'list')))
 
     def test_release_of_a_sample(self):
-        """A sample that its publisher refused goes back to that publisher."""
+        """A sample that its publisher refused goes back to that publisher; it stays if that is gone."""
         ledger = Ledger(f'sqlite:///{self.directory}/ledger.sqlite')
         self.addCleanup(ledger.close)
         body = json.dumps(['id', [['i1', 'p1', None, '2026-03-10T08:00:00+00:00', {}, [['m', 'gauge', '', 1, 'id']]]]])
-        refused = Quarantined('file: file://', 'publish.refused', 'no', body)
-        ledger.delivered('file: file://', [], [('cloud/trove', refused)], datetime.now(UTC))
-        row, = self.table('quarantine', 'release', '--all', '--code', 'publish.refused')
+        publisher = f'file: file://{self.directory}/samples'
+        ledger.delivered(publisher, [], [('cloud/trove', Quarantined(name, 'publish.refused', 'no', body))
+                                         for name in (publisher, 'file: gone://')], datetime.now(UTC))
+        row, gone = self.table('quarantine', 'release', '--all', '--code', 'publish.refused')
         self.assertEqual(('recorded', ''), (row['outcome'], row['code']))
-        self.assertEqual([f'[{body}]'], [parcel.body for parcel in ledger.pending('file: file://', 10)])
-        self.assertEqual([], self.table('quarantine', 'list', '--code', 'publish.refused'))
+        self.assertEqual('the pipeline has no publisher file: gone:// any more', gone['reason'])
+        self.assertEqual([f'[{body}]'], [parcel.body for parcel in ledger.pending(publisher, 10)])
+        self.assertEqual(['file: gone://'], [left['origin'] for left in
+                                             self.table('quarantine', 'list', '--code', 'publish.refused')])
 
     def test_purge(self):
         """Rows are deleted by id, code or age, and their number is told."""

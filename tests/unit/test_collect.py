@@ -15,6 +15,7 @@ from ceilometer_paas.config.sources import Endpoint, Queue
 from ceilometer_paas.decode import Decoder
 from ceilometer_paas.errors import Refused, Unavailable
 from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.model import Envelope
 from tests import messages
 
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
@@ -140,6 +141,26 @@ class BodyTest(unittest.TestCase):
         self.assertTrue(body.isascii())
         queue, again = load_envelope(body)
         self.assertEqual(('q', envelope.message), (queue, again.message))
+
+    def test_the_size_on_the_bus_is_kept(self):
+        """A message that was small enough does not become too large by being written out."""
+        envelope = messages.envelope({'payload': 'é' * 1000}, size=2100)
+        self.assertEqual(2100, load_envelope(dump_envelope('q', envelope))[1].size)
+
+    def test_no_secret_of_a_request_is_kept(self):
+        context = {'auth_token': 'sesame', 'auth_token_info': {'token': 'sesame'}, 'password': 'sesame',
+                   'service_catalog': ['sesame'], 'user': 'u1'}
+        self.assertEqual({'user': 'u1'}, json.loads(dump_envelope('q', Envelope(context, {}, 2)))['context'])
+
+    def test_no_secret_is_kept_of_a_message_that_could_not_be_taken_apart(self):
+        flat = json.dumps({'_context_auth_token': 'sesame', '_context_user': 'u1'}, indent=1)
+        wrapped = json.dumps({'oslo.version': '9.0', 'oslo.message': flat})
+        for message in ([json.loads(flat)], flat, wrapped, json.dumps(wrapped), flat[:30]):
+            with self.subTest(message):
+                body = dump_envelope('q', Envelope({}, message, 2))
+                self.assertNotIn('sesa', body)
+                self.assertIn('auth_token', body)
+                self.assertEqual(message == flat[:30], 'u1' not in body)
 
     def test_a_reason_becomes_one_printable_line(self):
         self.assertEqual('a b c', printable('a\nb\x00c'))

@@ -156,6 +156,13 @@ class PaasEventTest(unittest.TestCase):
         self.assertEqual(3, len(self.decode(payload__metrics=self.metric() * 3).readings[0].amounts))
         self.assertEqual('decode.too_many', self.code(payload__metrics=self.metric() * 4)[0])
 
+    def test_a_message_may_be_nested_to_a_hundred_levels(self):
+        extra = {}
+        for _ in range(97):  # the message, the payload and the innermost are levels too
+            extra = [extra]
+        self.assertEqual(extra, self.decode(payload__extra=extra).payload['extra'])
+        self.assertEqual('decode.too_deep', self.code(payload__extra=[extra])[0])
+
     json_values = strategies.recursive(
         strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
         lambda inner: (strategies.lists(inner, max_size=3) |

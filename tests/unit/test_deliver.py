@@ -144,6 +144,14 @@ class LeaseTest(DeliverCase):
             first.step(NOW + timedelta(seconds=second))
         self.assertFalse(self.ledger.lease('shelf', 'other', NOW + timedelta(seconds=110), 30))
 
+    def test_a_clock_that_is_set_back_delays_nothing(self):
+        """Neither a lease that was denied in the future, nor one that was taken there, is waited for."""
+        future = NOW + timedelta(days=900)
+        self.ledger.lease('shelf', 'dead', future, LEASE)
+        deliverer = self.deliverer()
+        self.record(entry('m1'))
+        self.assertEqual((deliverer.step(future), deliverer.step(NOW)), (0, 1))
+
     def test_the_lease_is_kept_while_a_publisher_takes_its_time(self):
         """Nobody else begins with what is being published, however long that takes."""
         def take_an_hour():

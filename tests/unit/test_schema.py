@@ -52,9 +52,10 @@ class UpgradeTest(unittest.TestCase):
         self.assertEqual(tables(self.upgrade('ledger.sqlite')), tables(direct))
 
     def test_the_directory_is_made(self):
-        """The state directory need not exist."""
+        """The state directory need not exist; strangers cannot look into one that is made."""
         self.upgrade('deep', 'down', 'ledger.sqlite')
         self.assertTrue(self.directory.joinpath('deep', 'down', 'ledger.sqlite').is_file())
+        self.assertEqual(self.directory.joinpath('deep', 'down').stat().st_mode & 0o007, 0)
 
     def test_upgrading_again_changes_nothing_and_is_fast(self):
         """A ledger that is up to date opens in less than 0.3 s, and is not written to."""

@@ -229,6 +229,11 @@ class LeaseTest(LedgerCase):
         self.assertTrue(self.ledger.lease('file', 'a', NOW, 30))
         self.assertTrue(self.ledger.lease('bus', 'b', NOW, 30))
 
+    def test_a_clock_that_was_wrong_keeps_nobody_out(self):
+        """A lease that a process took in a far future does not last until then."""
+        self.assertTrue(self.ledger.lease('file', 'a', NOW + timedelta(days=900), 30))
+        self.assertTrue(self.ledger.lease('file', 'b', NOW, 30))
+
     def test_a_lease_can_be_given_back(self):
         """Zero seconds free the target at once, and only its holder can do so."""
         self.ledger.lease('file', 'a', NOW, 30)
