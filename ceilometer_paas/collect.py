@@ -31,6 +31,9 @@ NO_DEFINITION = Outcome('ignored', 'ignored.no_definition')
 MAX_REASON = 500
 """Characters of a refusal's reason that are kept."""
 
+MAX_ENTRY = 4 * 1024 * 1024
+"""Characters of one message's readings, so that no database refuses a row for its size (MariaDB: 16 MiB)."""
+
 _SECRET = 'token|password|secret|credential|catalog'
 _SECRET_KEY = re.compile(_SECRET, re.IGNORECASE)
 # In a message that could not be taken apart, whose quotes may be escaped once or twice, and whose end may be missing.
@@ -75,17 +78,20 @@ class Collector:
             try:
                 notification = self._decode(envelope)
                 readings = self._translate(notification, self.queue.name)
+                text = dump_readings(readings) if readings else ''
+                if len(text) > MAX_ENTRY:
+                    raise Refused('collect.too_large', f'{len(text)} characters')
             except Refused as refused:
                 quarantined.append(self._set_aside(envelope, refused))
                 outcomes.append(Outcome('quarantined', refused.code, refused.reason))
                 continue
-            if not readings:
+            if not text:
                 outcomes.append(NO_DEFINITION)
             elif notification.message_id in places:
                 outcomes.append(DUPLICATE)
             else:
                 places[notification.message_id] = place
-                entries.append(Entry(notification.message_id, dump_readings(readings)))
+                entries.append(Entry(notification.message_id, text))
                 outcomes.append(RECORDED)
         if entries or quarantined:
             seen = self._ledger.record(self.queue.source, entries, quarantined, self._targets, now,

@@ -49,6 +49,7 @@ REFUSALS = {
     'translate.too_many': 'One message gives more than [paas] max_metrics samples.',
     'translate.failed': 'A definition (a path, a lookup, a trait plug-in) failed on this message.',
     'source.not_mapped': 'The message speaks of a metric type that is not mapped to the queue it came from.',
+    'collect.too_large': 'The samples of one message take more than 4 MiB in the ledger.',
     'publish.refused': 'A publisher refused this sample for ever.',
     'internal.failed': 'This package failed on the message; the log has the traceback.',
 }

@@ -3,6 +3,7 @@
 
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -118,4 +119,4 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
     values['meter_definitions_dirs'] = tuple(values['meter_definitions_dirs'])
     values['ledger_connection'] = (values['ledger_connection'] or
                                    'sqlite:///' + os.path.join(values['state_path'], 'ledger.sqlite'))
-    return Settings(**values, identity=f'{socket.gethostname()}:{os.getpid()}')
+    return Settings(**values, identity=f'{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}')

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import hypothesis
 from hypothesis import strategies
 
-from ceilometer_paas.collect import Collector, dump_envelope, load_envelope, printable
+from ceilometer_paas.collect import MAX_ENTRY, Collector, dump_envelope, load_envelope, printable
 from ceilometer_paas.config.sources import Endpoint, Queue
 from ceilometer_paas.decode import Decoder
 from ceilometer_paas.errors import Refused, Unavailable
@@ -88,6 +88,11 @@ class CollectorTest(unittest.TestCase):
         self.collect([envelope], NOW + timedelta(hours=1), released=[row.id])
         again, = self.ledger.quarantine_list()
         self.assertEqual((row.id, 2), (again.id, again.count))
+
+    def test_readings_that_no_database_would_take_are_refused(self):
+        self.assertEqual(['quarantined(collect.too_large)'],
+                         self.collected(messages.paas_event(payload__display_name='x' * MAX_ENTRY)))
+        self.assertEqual([], self.published())
 
     def test_tokens_are_not_kept(self):
         self.collected({**messages.paas_event(), 'payload': None})

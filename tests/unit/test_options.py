@@ -41,7 +41,9 @@ class OptionsTest(unittest.TestCase):
                                                     ).meter_definitions_dirs)
 
     def test_an_agent_is_known_by_its_host_and_process(self):
-        self.assertEqual(f'{socket.gethostname()}:{os.getpid()}', self.settings().identity)
+        one, other = self.settings().identity, self.settings().identity
+        self.assertTrue(one.startswith(f'{socket.gethostname()}:{os.getpid()}:'), one)
+        self.assertNotEqual(one, other, 'two containers may share a host name and a process id')
 
     def test_a_value_out_of_its_bounds_is_refused(self):
         for line in ('workers = 0', 'batch_size = 10001', 'batch_timeout = 0', 'seen_retention = x'):
