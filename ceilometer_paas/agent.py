@@ -5,6 +5,7 @@ SIGTERM finishes what is in flight. SIGHUP reads ceilometer.conf and every file 
 with the new configuration, or, if it is broken, run on with the old one.
 """
 
+import gc
 import logging
 import multiprocessing
 import sys
@@ -65,6 +66,8 @@ class _Worker(cotyledon.Service):  # type: ignore[misc]
         raise NotImplementedError
 
     def run(self) -> None:
+        gc.collect()
+        gc.freeze()  # all there is now stays: the collector would look at it again and again
         try:
             self._part.start()
         except ConfigError as error:

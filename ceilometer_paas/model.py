@@ -8,7 +8,6 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeGuard
 
 _dumps = json.JSONEncoder(separators=(',', ':')).encode
@@ -61,8 +60,7 @@ class Reading(NamedTuple):
     amounts: tuple[Amount, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(NamedTuple):
     """A message whose identity and time are known to be good.
 
     :ivar timestamp: when the service sent it, ISO 8601 with offset (UTC where the service writes none)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the cases cannot say of translation: what is shared, what is remembered, in what order it comes."""
 
-import dataclasses
 import os
 import tempfile
 import unittest
@@ -100,18 +99,18 @@ class Order(TranslateTest):
     own = Reading('q-1', 'p', None, '2026-03-02T08:00:00+00:00', {}, (Amount('own', 'gauge', '', 1),))
 
     def test_a_messages_own_readings_come_first(self):
-        self.exists = dataclasses.replace(self.exists, readings=(self.own,))
+        self.exists = self.exists._replace(readings=(self.own,))
         readings = self.translate(self.definition('a', '1'))
         self.assertEqual([amount.name for reading in readings for amount in reading.amounts], ['own', 'a'])
 
     def test_they_count_towards_the_limit(self):
-        self.exists = dataclasses.replace(self.exists, readings=(self.own,))
+        self.exists = self.exists._replace(readings=(self.own,))
         with self.assertRaises(Refused) as caught:
             self.translate(self.definition('a', '1'), max_metrics=1)
         self.assertEqual(caught.exception.code, 'translate.too_many')
 
     def test_they_are_a_measurement(self):
-        self.exists = dataclasses.replace(self.exists, readings=(self.own,))
+        self.exists = self.exists._replace(readings=(self.own,))
         self.assertEqual(self.translate(self.definition('a', '$.payload.absent')), (self.own,))
 
     def test_the_same_message_gives_the_same_text_again(self):
