@@ -36,15 +36,38 @@ PAUSE = 60.0
 """Seconds after which a thread that failed unexpectedly goes on."""
 
 
-def keep_running(what: str, call: Callable[[], object], stop: threading.Event) -> None:
-    """Run what a thread is for to its end; should it fail unexpectedly, say so and run it again after a pause."""
-    while not stop.is_set():
-        try:
-            call()
-            return
-        except Exception:  # noqa: BLE001 - a thread that is gone would be noticed by nobody
-            LOG.exception('%s failed; nothing is lost, and it goes on in %.0f s', what, PAUSE)
-            stop.wait(PAUSE)
+class Background:
+    """Something that runs in a thread of its own until it is told to stop.
+
+    Should it fail unexpectedly, that is logged, and it runs again after a pause: a thread that is gone would be noticed
+    by nobody.
+
+    :param run: ends soon after the event that it is given is set
+    """
+
+    def __init__(self, name: str, run: Callable[[threading.Event], object]) -> None:
+        self._run = run
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_running, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell it to stop, and wait until it has."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _keep_running(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._run(self._stop)
+                return
+            except Exception:  # noqa: BLE001 - whatever it is, the other threads need not suffer from it
+                LOG.exception('%s failed; nothing is lost, and it goes on in %.0f s', self._thread.name, PAUSE)
+                self._stop.wait(PAUSE)
 
 
 class Handler:
@@ -132,10 +155,12 @@ class _Server(notify_listener.BatchNotificationServer):  # type: ignore[misc]
         return listener
 
 
-class Listener:
+class Listener(Background):
     """Listens on one queue, in threads of its own.
 
     An endpoint that cannot be reached is named, and tried until it can; meanwhile it delays nobody else.
+
+    :ivar listening: set when messages can arrive
     """
 
     def __init__(self, conf: Any, handle: Handler, *, batch_size: int, batch_timeout: float,
@@ -146,29 +171,21 @@ class Listener:
         self._conf = conf
         self._batch = batch_size, batch_timeout
         self._max_backoff = max_backoff
-        self._stop = threading.Event()
         self._server: Any = None
-        self._thread = threading.Thread(target=self._start, name=f'listen-{self.queue.name}', daemon=True)
-
-    def start(self) -> None:
-        """Begin; returns at once. `listening` is set when messages can arrive."""
-        self._thread.start()
+        super().__init__(f'listen-{self.queue.name}', self._begin)
 
     def stop(self) -> None:
         """Stop taking messages, finish and acknowledge those in flight, and disconnect."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        super().stop()
         if self._server is not None:
             self._server.stop()
             self._server.wait()
             self._server = None
 
-    def _start(self) -> None:
+    def _begin(self, stop: threading.Event) -> None:
         transport = transports.open_transport(self._conf, self.queue.endpoint.url, prefetch=self._batch[0])
-        connect = until(self._stop, self._max_backoff, self._say)
         with contextlib.suppress(tenacity.RetryError):
-            keep_running(self._thread.name, lambda: connect(self._connect, transport), self._stop)
+            until(stop, self._max_backoff, self._say)(self._connect, transport)
 
     def _connect(self, transport: Any) -> None:
         transports.probe(transport)
@@ -190,7 +207,7 @@ class Listener:
                     state.outcome.exception(), state.attempt_number)
 
 
-class DeadLetters:
+class DeadLetters(Background):
     """Takes what the broker dead-letters from our queues: the messages that oslo.messaging rejects unread.
 
     The broker's policy names the exchange; this declares it, with a durable queue of the same name. A message that can
@@ -199,44 +216,33 @@ class DeadLetters:
 
     :param handlers: of the endpoint's queues, by the name that a queue has at the broker
     :param stray: gets what comes from any other queue
+    :ivar listening: set when messages can arrive
     """
 
     def __init__(self, conf: Any, handlers: Mapping[str, Handler], stray: Handler, max_backoff: float) -> None:
         endpoint: Endpoint = stray.collect.queue.endpoint
         assert endpoint.dead_letter is not None
         self.endpoint = endpoint
-        self._stray = stray
         self.listening = threading.Event()
+        self._stray = stray
         self._conf = conf
         self._handlers = handlers
         self._max_backoff = max_backoff
         self._queue = kombu.Queue(endpoint.dead_letter, kombu.Exchange(endpoint.dead_letter, 'fanout'))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f'dead-letters-{endpoint.name}', daemon=True)
+        super().__init__(f'dead-letters-{endpoint.name}', self._listen)
 
-    def start(self) -> None:
-        """Begin; returns at once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish the message in flight and disconnect."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        consume = until(self._stop, self._max_backoff, self._say)
+    def _listen(self, stop: threading.Event) -> None:
         with contextlib.suppress(tenacity.RetryError):
-            keep_running(self._thread.name, lambda: consume(self._consume), self._stop)
+            until(stop, self._max_backoff, self._say)(self._consume, stop)
 
-    def _consume(self) -> None:
+    def _consume(self, stop: threading.Event) -> None:
         transport = transports.open_transport(self._conf, self.endpoint.url)
         try:
             with transports.broker_connection(transport) as connection, \
                     kombu.Consumer(connection.channel(), [self._queue], on_message=self._take, prefetch_count=20,
                                    on_decode_error=lambda message, error: self._take(message), accept=None):
                 self.listening.set()
-                while not self._stop.is_set():
+                while not stop.is_set():
                     transports.drain(connection, seconds=0.5)
         finally:
             self.listening.clear()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A configuration -> the parts of one process: collecting, delivering, or both; what the agent and the demo share."""
 
+import contextlib
 import logging
 import threading
 from collections import Counter
@@ -18,7 +19,7 @@ from ceilometer_paas.decode import Decoder
 from ceilometer_paas.deliver import Deliverer
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
-from ceilometer_paas.listen import DeadLetters, Handler, Listener, keep_running
+from ceilometer_paas.listen import Background, DeadLetters, Handler, Listener
 from ceilometer_paas.publish import samples
 from ceilometer_paas.publish.load import load_publishers
 from ceilometer_paas.translate import Translator
@@ -83,8 +84,8 @@ class Collecting:
             handlers.append(stray)
             self.dead_letters.append(DeadLetters(config.conf, at_broker, stray, settings.max_backoff))
         self._handlers = handlers
-        self._parts: list[Listener | DeadLetters | Ticker] = [
-            *self.listeners, *self.dead_letters, Ticker('counts', COUNTS_EVERY, self._log_counts)]
+        self._parts: list[Background] = [*self.listeners, *self.dead_letters,
+                                         Background('counts', every(COUNTS_EVERY, self._log_counts))]
 
     def start(self) -> None:
         """Open the ledger, waiting for it if need be, and begin to listen.
@@ -99,9 +100,7 @@ class Collecting:
     def stop(self) -> None:
         """Finish and acknowledge what is in flight, and disconnect."""
         self._stop.set()
-        with futures.ThreadPoolExecutor(len(self._parts)) as pool:
-            for stopped in [pool.submit(part.stop) for part in self._parts]:
-                stopped.result()
+        stop_all(self._parts)
         self._log_counts()
         self._ledger.close()
 
@@ -137,9 +136,8 @@ class Delivering:
         self._known = {target.name for target in config.targets}
         self.deliverers = [Deliverer(self._ledger, publisher, samples.build, holder=settings.identity, clock=clock,
                                      max_backoff=settings.max_backoff) for publisher in publishers]
-        self._threads = [threading.Thread(target=self._deliver, args=(deliverer,), daemon=True,
-                                          name=f'deliver-{deliverer.name}') for deliverer in self.deliverers]
-        self._ticker = Ticker('prune', PRUNE_EVERY, self._prune)
+        self._parts = [*(Background(f'deliver-{deliverer.name}', deliverer.run) for deliverer in self.deliverers),
+                       Background('prune', every(PRUNE_EVERY, self._prune))]
 
     def start(self) -> None:
         """Open the ledger, waiting for it if need be, and begin to deliver.
@@ -148,20 +146,18 @@ class Delivering:
         """
         if not open_ledger(self._ledger, self._stop, self._max_backoff):
             return
-        for target, parcels in sorted(self._ledger.backlog().items()):
-            if target not in self._known:
-                LOG.error('%d parcels wait for the publisher "%s", which the pipeline no longer names', parcels, target)
-        for thread in self._threads:
-            thread.start()
-        self._ticker.start()
+        with contextlib.suppress(Unavailable):
+            for target, parcels in sorted(self._ledger.backlog().items()):
+                if target not in self._known:
+                    LOG.error('%d parcels wait for the publisher "%s", which the pipeline no longer names',
+                              parcels, target)
+        for part in self._parts:
+            part.start()
 
     def stop(self) -> None:
         """Finish what is being published, and leave the rest in the ledger."""
         self._stop.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
-        self._ticker.stop()
+        stop_all(self._parts)
         self._ledger.close()
 
     def drain(self) -> None:
@@ -171,9 +167,6 @@ class Delivering:
         """
         for deliverer in self.deliverers:
             deliverer.drain()
-
-    def _deliver(self, deliverer: Deliverer) -> None:
-        keep_running(deliverer.name, lambda: deliverer.run(self._stop), self._stop)
 
     def _prune(self) -> None:
         try:
@@ -185,34 +178,22 @@ class Delivering:
             LOG.info('Forgot %d messages that were seen more than %d days ago', forgotten, self._retention.days)
 
 
-class Ticker:
-    """Calls something at intervals, in a thread of its own.
+def every(seconds: float, call: Callable[[], None]) -> Callable[[threading.Event], None]:
+    """Build what calls something at intervals, first after one, until an event is set.
 
     :param seconds: between two calls
     """
+    def run(stop: threading.Event) -> None:
+        while not stop.wait(seconds):
+            call()
+    return run
 
-    def __init__(self, name: str, seconds: float, call: Callable[[], None]) -> None:
-        self._seconds = seconds
-        self._call = call
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> None:
-        """Begin; the first call is due after the first interval."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, after the call under way."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        keep_running(self._thread.name, self._tick, self._stop)
-
-    def _tick(self) -> None:
-        while not self._stop.wait(self._seconds):
-            self._call()
+def stop_all(parts: Sequence[Background]) -> None:
+    """Stop parts at the same time: each may have messages to finish."""
+    with futures.ThreadPoolExecutor(len(parts)) as pool:
+        for stopped in [pool.submit(part.stop) for part in parts]:
+            stopped.result()
 
 
 def open_ledger(ledger: Ledger, stop: threading.Event, max_backoff: float) -> bool:

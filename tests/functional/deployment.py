@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import kombu
-from ceilometer import service
 
+from ceilometer_paas.config import options
 from ceilometer_paas.config.load import Configuration, load
 from ceilometer_paas.ledger.store import Ledger
 
@@ -82,8 +82,7 @@ class Deployment:
         self.write('ceilometer.conf', '\n'.join(['[DEFAULT]', f'transport_url = {self.url}', '[paas]', *lines, '']))
 
     def configuration(self) -> Configuration:
-        conf = service.prepare_service(['test'], config_files=[self.path('ceilometer.conf')])
-        return load(conf)
+        return load(options.prepare(['test', '--config-file', self.path('ceilometer.conf')]))
 
     def ledger(self) -> Ledger:
         ledger = Ledger('sqlite:///' + self.path('ledger.sqlite'))
