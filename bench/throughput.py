@@ -9,6 +9,7 @@ the first output to the last, so that nobody's start counts.
 
 import argparse
 import contextlib
+import glob
 import json
 import os
 import signal
@@ -184,8 +185,11 @@ def memory(number: int) -> None:
 
 
 def children(pid: int) -> list[int]:
-    with open(f'/proc/{pid}/task/{pid}/children') as file:
-        return [int(child) for child in file.read().split()]
+    found: list[int] = []
+    for path in glob.glob(f'/proc/{pid}/task/*/children'):  # of each thread, because any may have forked
+        with contextlib.suppress(OSError), open(path) as file:
+            found += map(int, file.read().split())
+    return found
 
 
 def title(pid: int) -> str:

@@ -82,7 +82,7 @@ class Router:
 
     :param endpoint: only this endpoint's queues are looked at
     :param exchange: that of bare notifications, if it is known
-    :raises LookupError: there is no queue on that endpoint
+    :raises LookupError: there is no queue on that endpoint, or none there with that exchange
     """
 
     def __init__(self, sources: Sources, meters: Sequence[Meter], *,
@@ -91,6 +91,10 @@ class Router:
         if not self._queues:
             raise LookupError(f'there is no queue on an endpoint {endpoint!r}; there are the endpoints '
                               f'{", ".join(sources.endpoints)}')
+        exchanges = dict.fromkeys(queue.exchange for queue in self._queues)
+        if exchange not in (None, *exchanges):
+            raise LookupError(f'there is no queue with the exchange {exchange!r}; there are the exchanges '
+                              f'{", ".join(exchanges)}')
         self._queues_of = sources.queues_of
         self._names = functools.lru_cache(_REMEMBERED)(
             lambda event_type: [meter.name for meter in meters if meter.matches(event_type)])

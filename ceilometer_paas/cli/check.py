@@ -5,11 +5,12 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from typing import Any
 
 from cliff import command
 
 from ceilometer_paas import transport
-from ceilometer_paas.config import meters
+from ceilometer_paas.config import meters, options
 from ceilometer_paas.config.load import Configuration, load
 from ceilometer_paas.config.sources import Endpoint
 from ceilometer_paas.errors import ConfigError, Unavailable
@@ -33,24 +34,33 @@ class Check(command.Command):  # type: ignore[misc]
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Check.
 
-        :raises ConfigError: with every mistake
+        :raises ConfigError: ceilometer.conf cannot be read
         """
-        config = load(self.app.conf)
-        failed = list(unusable(config))
-        for note in notes(config):
-            print(f'note: {note}', file=self.app.stdout)
-        if parsed_args.connect:
-            for endpoint in config.sources.endpoints.values():
-                why = self._connect(endpoint, config)
-                print(f'endpoint {endpoint.name}: {f"cannot be reached: {why}" if why else "reachable"}',
-                      file=self.app.stdout)
-                failed += [f'the endpoint {endpoint.name} cannot be reached'] if why else []
+        conf, failed = self.app.conf, []
+        try:
+            config = load(conf, load_publishers)
+        except ConfigError as error:
+            failed.append(str(error))
+        else:
+            failed += self._look(config, parsed_args.connect)
+        failed += unusable_ledger(conf)
         for line in failed:
             print(line, file=self.app.stderr)
         if not failed:
             print(f'ok: {len(config.sources.endpoints)} endpoints, {len(config.sources.queues)} queues, '
                   f'{len(config.meters)} meter definitions, {len(config.targets)} publishers', file=self.app.stdout)
         return 1 if failed else 0
+
+    def _look(self, config: Configuration, connect: bool) -> Iterator[str]:
+        """Print what there is to say of a configuration without mistakes; give the endpoints that cannot be reached."""
+        for note in notes(config):
+            print(f'note: {note}', file=self.app.stdout)
+        for endpoint in config.sources.endpoints.values() if connect else ():
+            why = self._connect(endpoint, config)
+            if why:
+                yield f'endpoint {endpoint.name}: cannot be reached: {why}'
+            else:
+                print(f'endpoint {endpoint.name}: reachable', file=self.app.stdout)
 
     def _connect(self, endpoint: Endpoint, config: Configuration) -> str:
         """Say why an endpoint cannot be reached; nothing if it can."""
@@ -64,14 +74,14 @@ class Check(command.Command):  # type: ignore[misc]
         return ''
 
 
-def unusable(config: Configuration) -> Iterator[str]:
-    """Say which publishers cannot be loaded, and why the ledger cannot be opened."""
+def unusable_ledger(conf: Any) -> Iterator[str]:
+    """Say why the ledger cannot be opened."""
     try:
-        load_publishers(config.targets, config.conf)
-    except ConfigError as error:
-        yield str(error)
+        connection = options.settings(conf).ledger_connection
+    except (AttributeError, ValueError):  # an option is wrong, and that is said already
+        return
     try:
-        with contextlib.closing(Ledger(config.settings.ledger_connection)) as ledger:
+        with contextlib.closing(Ledger(connection)) as ledger:
             ledger.check()
     except (ConfigError, Unavailable) as error:
         yield str(error)

@@ -8,7 +8,7 @@ from typing import Any
 
 from cliff import lister
 
-from ceilometer_paas.cli.common import Columns, Lines
+from ceilometer_paas.cli.common import Columns, Lines, reading
 from ceilometer_paas.cli.replay import add_origin
 from ceilometer_paas.collect import NO_DEFINITION, printable
 from ceilometer_paas.config.load import Configuration, load
@@ -40,7 +40,7 @@ class Explain(lister.Lister):  # type: ignore[misc]
         config = load(self.app.conf)
         route = Router(config.sources, config.meters, endpoint=parsed_args.endpoint, exchange=parsed_args.exchange)
         explain = Explainer(config)
-        with open(parsed_args.file, 'rb') as stream:
+        with reading(parsed_args.file) as stream:
             return COLUMNS, [explain(item, route(item)) for item in read(stream, parsed_args.file.endswith('.gz'))]
 
 

@@ -4,6 +4,7 @@
 import argparse
 import functools
 import importlib.metadata
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -87,5 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: its arguments; by default the program's own
     :return: the exit status
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')  # a terminal may lack characters
     status: int = PaasApp().run(list(sys.argv[1:] if argv is None else argv))
     return status

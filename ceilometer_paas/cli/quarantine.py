@@ -9,7 +9,7 @@ from typing import Any
 from cliff import command, lister, show
 
 from ceilometer_paas import replay, serve, times
-from ceilometer_paas.cli.common import Columns, open_ledger
+from ceilometer_paas.cli.common import Columns, at_least, open_ledger
 from ceilometer_paas.config.load import load
 from ceilometer_paas.config.options import settings
 from ceilometer_paas.errors import REFUSALS
@@ -29,18 +29,24 @@ def _add_code(parser: Any) -> None:
 
 
 def _ids(ledger: Ledger, parsed_args: argparse.Namespace) -> list[int]:
-    """Name the rows that arguments mean."""
-    if parsed_args.id:
-        return list(parsed_args.id)
+    """Name the rows that arguments mean: those that pass every filter.
+
+    :raises LookupError: an id has no row
+    """
+    rows = ledger.quarantine_list()
+    if missing := sorted(set(parsed_args.id).difference(row.id for row in rows)):
+        raise LookupError(f'there is no row {", ".join(map(str, missing))} in the quarantine')
     before = getattr(parsed_args, 'before', None)
-    return [row.id for row in ledger.quarantine_list(code=parsed_args.code) if before is None or row.last_at < before]
+    return [row.id for row in rows
+            if (not parsed_args.id or row.id in parsed_args.id) and parsed_args.code in (None, row.code)
+            and (before is None or row.last_at < before)]
 
 
 def _time(text: str) -> datetime:
     try:
         return times.parse_utc(text if len(text) > 10 else f'{text}T00:00')
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is no time, such as 2026-03-10 or 2026-03-10T08:00') from None
 
 
 class QuarantineList(lister.Lister):  # type: ignore[misc]
@@ -51,7 +57,8 @@ class QuarantineList(lister.Lister):  # type: ignore[misc]
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument('--source', metavar='ENDPOINT/EXCHANGE', help='only rows from this source')
         _add_code(parser)
-        parser.add_argument('--limit', type=int, default=1000, metavar='N', help='at most N rows (default: 1000)')
+        parser.add_argument('--limit', type=at_least(int, 1), default=1000, metavar='N',
+                            help='at most N rows (default: 1000)')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
@@ -88,7 +95,7 @@ class QuarantineRelease(lister.Lister):  # type: ignore[misc]
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add what to release."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        which = parser.add_mutually_exclusive_group(required=True)
+        which = parser.add_mutually_exclusive_group()
         which.add_argument('id', type=int, nargs='*', default=[], help='numbers in quarantine list')
         which.add_argument('--all', action='store_true', help='all rows')
         _add_code(parser)
@@ -96,6 +103,8 @@ class QuarantineRelease(lister.Lister):  # type: ignore[misc]
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         """Release, and give each row's outcome."""
+        if not (parsed_args.id or parsed_args.all or parsed_args.code):
+            raise ValueError('say which rows: by their ids, --code or --all')
         config = load(self.app.conf)
         with open_ledger(config.settings) as ledger:
             rows = replay.release(ledger, _ids(ledger, parsed_args), config, serve.way_in(config, ledger),
@@ -109,7 +118,7 @@ class QuarantinePurge(command.Command):  # type: ignore[misc]
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add what to delete."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        parser.add_argument('id', type=int, nargs='*', help='numbers in quarantine list')
+        parser.add_argument('id', type=int, nargs='*', default=[], help='numbers in quarantine list')
         _add_code(parser)
         parser.add_argument('--before', type=_time, metavar='TIME',
                             help='only rows that came last before this time (ISO 8601; UTC if it has no zone)')

@@ -8,7 +8,7 @@ from cliff import lister
 from rich import console, progress
 
 from ceilometer_paas import replay, serve
-from ceilometer_paas.cli.common import Columns, open_ledger
+from ceilometer_paas.cli.common import Columns, open_ledger, reading
 from ceilometer_paas.config.load import load
 
 
@@ -31,7 +31,13 @@ class Replay(lister.Lister):  # type: ignore[misc]
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        """Replay, and give the number of messages of each outcome."""
+        """Replay, and give the number of messages of each outcome.
+
+        :raises OSError: a file cannot be read; if that is so from the start, nothing of the others is taken either
+        """
+        for path in parsed_args.file:
+            with reading(path) as stream:
+                stream.read(1)
         config = load(self.app.conf)
         delivering = serve.Delivering(config) if parsed_args.publish else None
         route = replay.Router(config.sources, config.meters,
@@ -62,7 +68,7 @@ class Replay(lister.Lister):  # type: ignore[misc]
                                 disable=not self.app.stderr.isatty())
         with bar:
             for path in paths:
-                with bar.open(path, 'rb', description=path) as stream:
+                with reading(path, bar.open(path, 'rb', description=path)) as stream:
                     yield from replay.read(stream, path.endswith('.gz'))
 
 

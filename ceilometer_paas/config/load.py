@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ceilometer.conf`` and the files that it names -> one validated configuration, or every mistake in any of them."""
 
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ceilometer_paas.config import meters, options
 from ceilometer_paas.config.pipeline import Target, load_pipeline
-from ceilometer_paas.config.reader import Problems, find, not_found
+from ceilometer_paas.config.reader import Problems, did_you_mean, find, not_found, shown
 from ceilometer_paas.config.sources import Sources, load_sources
+from ceilometer_paas.errors import ConfigError
 
 _CONF = 'ceilometer.conf'
 _SAID = re.compile(r"detail='([^']*)'.* is not valid: (.*)", re.DOTALL)  # how oslo.config says that a value is wrong
@@ -32,10 +34,12 @@ class Configuration:
     targets: tuple[Target, ...]
 
 
-def load(conf: Any) -> Configuration:
+def load(conf: Any, try_targets: Callable[[Sequence[Target], Any], object] | None = None) -> Configuration:
     """Read the configuration.
 
     :param conf: as ``ceilometer.service.prepare_service`` gives it
+    :param try_targets: finds, as :exc:`~ceilometer_paas.errors.ConfigError`, the mistakes in targets that this room
+        does not know of
     :raises ConfigError: with the mistakes of all files
     """
     problems = Problems()
@@ -45,6 +49,11 @@ def load(conf: Any) -> Configuration:
     definitions = meters.load_meters(list(_find_directories(conf, problems)), conf, problems)
     pipeline_path = _find_file(conf, 'pipeline_cfg_file', problems)
     targets = load_pipeline(pipeline_path, problems) if pipeline_path else ()
+    if try_targets is not None:
+        try:
+            try_targets(targets, conf)
+        except ConfigError as error:
+            problems.extend(error.problems)
     problems.check()
     assert sources is not None
     return Configuration(conf, options.settings(conf), sources, meters=definitions, targets=targets)
@@ -55,7 +64,9 @@ def _check_options(conf: Any, problems: Problems) -> None:
     options.register(conf)
     for option in options.OPTS:
         try:
-            conf[options.GROUP][option.dest]
+            value = conf[options.GROUP][option.dest]
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError('it is a finite number')
         except AttributeError:  # what oslo.config raises for a value with the name of an option that there is not
             problems.add(_CONF, 0, f'[{options.GROUP}] {option.dest}: $ begins the name of another option, and there '
                                    'is none of that name; write $$ for a dollar sign')
@@ -63,6 +74,12 @@ def _check_options(conf: Any, problems: Problems) -> None:
             said = _SAID.search(str(error))
             file, why = said.groups() if said else (_CONF, str(error))
             problems.add(file, 0, f'[{options.GROUP}] {option.dest}: {why}')
+    for file, line, name in options.unknown(conf):
+        meant = did_you_mean(name, [option.dest for option in options.OPTS]) or 'the documentation lists them'
+        problems.add(file, line, f'[{options.GROUP}] has no option {shown(name)}; {meant}')
+    state_path = _value(conf, 'state_path')
+    if state_path is not None and not os.path.isabs(state_path):
+        problems.add(_CONF, 0, f'[{options.GROUP}] state_path is {shown(state_path)}; it is a path that begins with /')
 
 
 def _value(conf: Any, option: str) -> Any:

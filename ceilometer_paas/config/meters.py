@@ -30,6 +30,7 @@ from ceilometer_paas.model import is_id
 ATTRIBUTES = tuple(MeterDefinition.SAMPLE_ATTRIBUTES)
 TYPES = ('gauge', 'delta', 'cumulative')
 
+_ENDS = "'NoneType' object has no attribute 'lineno'"
 _REQUIRED = tuple(MeterDefinition.REQUIRED_FIELDS)
 _OPTIONAL = (*(name for name in ATTRIBUTES if name not in _REQUIRED), 'metadata', 'user_metadata', 'lookup')
 
@@ -161,6 +162,9 @@ class _Loader:
         paths = {name: path for name in ATTRIBUTES if cfg.get(name) and (path := self._path(cfg, name))}
         metadata = self._metadata(cfg)
         user_metadata = self._user_metadata(cfg)
+        for key in ('volume', 'resource_id'):
+            if key in paths and paths[key].constant and isinstance(cfg[key], str):
+                self._wrong(cfg, key, f'no message has {reader.shown(cfg[key])}; a path begins as in $.payload.id')
         if lookup and 'name' in paths and paths['name'].constant:
             self._wrong(cfg, 'name', 'with lookup the name must be a path: there is one sample for each name found')
         if len(self._problems) > before:
@@ -201,6 +205,8 @@ class _Loader:
         if isinstance(value, reader.Map):
             if not reader.check_keys(value, self._problems, required=('fields',), optional=('plugin',), what='a path'):
                 return None
+            if not self._is_plugin(value):
+                return None
             fields = value['fields']
         texts = fields if isinstance(fields, list) and fields else [fields]
         if not (all(isinstance(text, str) for text in texts) or (name == 'volume' and type(fields) is int)):
@@ -210,10 +216,21 @@ class _Loader:
             with contextlib.redirect_stdout(io.StringIO()):  # jsonpath_rw_ext prints each `sub` that it reads
                 return compile_path(Definition(name, value, self._plugins))
         except DefinitionException as error:
-            self._wrong(cfg, name, error.brief_message)
+            # jsonpath_rw fails in this way to say that the text ends too early.
+            self._wrong(cfg, name, error.brief_message.replace(_ENDS, 'it ends too early'))
         except Exception as error:  # noqa: BLE001 - a trait plug-in's constructor is foreign code and may raise anything
             self._wrong(cfg, name, f'the plug-in does not take these parameters: {error}')
         return None
+
+    def _is_plugin(self, value: reader.Map) -> bool:
+        """Tell whether a path's plug-in, if it has one, is described as Ceilometer reads it."""
+        plugin = value.get('plugin', '')
+        if isinstance(plugin, reader.Map):
+            return reader.check_keys(plugin, self._problems, required=('name',), optional=('parameters',),
+                                     what='a plug-in')
+        if not isinstance(plugin, str):
+            self._wrong(value, 'plugin', 'plugin is a name, or a mapping with the keys name and parameters')
+        return isinstance(plugin, str)
 
     def _wrong(self, cfg: reader.Map, key: str, text: str) -> None:
         self._problems.add(cfg.file, cfg.lines.get(key, cfg.line), text)

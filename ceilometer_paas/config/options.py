@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """ceilometer.conf -> the ``[paas]`` options; the only import of oslo.config."""
 
+import glob
 import logging
 import os
+import re
 import secrets
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ceilometer import service
@@ -14,6 +16,9 @@ from oslo_config import cfg
 from ceilometer_paas.errors import ConfigError, Problem
 
 GROUP = 'paas'
+
+_SECTION = re.compile(r'\[(.*?)\]')
+_NAME = re.compile(r'([^\s#;:=][^:=]*?)\s*[:=]')
 
 OPTS = [
     cfg.StrOpt('state_path', default='/var/lib/ceilometer-paas',
@@ -105,8 +110,26 @@ def prepare(argv: Sequence[str]) -> cfg.ConfigOpts:
         conf = service.prepare_service(list(argv))
     except cfg.Error as error:
         raise ConfigError([Problem('ceilometer.conf', 0, ' '.join(str(error).split()))]) from None
+    except OSError as error:
+        raise ConfigError([Problem(str(error.filename), 0, f'cannot be read: {error.strerror}')]) from None
     logging.getLogger('alembic').setLevel(logging.WARNING)
     return conf
+
+
+def unknown(conf: cfg.ConfigOpts) -> Iterator[tuple[str, int, str]]:
+    """Find names in our section that are no options, which oslo.config passes over: file, line and name."""
+    known = {name for option in OPTS for name in (option.name, option.dest)}
+    files = list(conf.config_file or ())
+    for directory in conf.config_dir or ():
+        files += sorted(glob.glob(os.path.join(glob.escape(directory), '*.conf')))
+    for file in files:
+        section = ''
+        with open(file, encoding='utf-8', errors='replace') as lines:
+            for number, line in enumerate(lines, 1):
+                if found := _SECTION.match(line):
+                    section = found[1].lower()
+                elif section == GROUP and (found := _NAME.match(line)) and found[1] not in known:
+                    yield file, number, found[1]
 
 
 def settings(conf: cfg.ConfigOpts) -> Settings:

@@ -28,10 +28,14 @@ class FilePublisher(file.FilePublisher):  # type: ignore[misc]
     def __init__(self, conf: Any, parsed_url: urllib.parse.SplitResult) -> None:
         if parsed_url.netloc:
             raise ValueError(f'{parsed_url.netloc!r} stands where a host would; a path has three slashes: file:///...')
+        if not parsed_url.path:
+            raise ValueError('the URL needs a path: file:///var/lib/...')
+        options = dict(urllib.parse.parse_qsl(parsed_url.query))
+        for name in ('max_bytes', 'backup_count'):
+            if not options.get(name, '0').isdecimal():
+                raise ValueError(f'{name} is a number')
         is_new = not os.path.lexists(parsed_url.path)
         super().__init__(conf, parsed_url)
-        if self.publisher_logger is None:
-            raise ValueError('the URL needs a path, and numbers as max_bytes and backup_count')
         self._file: Any = self.publisher_logger.handlers[0]  # a RotatingFileHandler
         self._file.handleError = _raise
         self._file.close()  # it could be written, that is enough for now: whoever only checks may be another user

@@ -115,6 +115,8 @@ def load_publishers(targets: Sequence[Target], conf: Any) -> list[Publisher]:
 
 def _conduit(url: str, conf: Any) -> Conduit:
     parsed = netutils.urlsplit(url)
+    if parsed.scheme == 'udp' and not parsed.hostname:  # Ceilometer's would send to nowhere, and not notice
+        raise ValueError('the URL needs a host: udp://host:4952')
     for namespace in NAMESPACES:
         for entry_point in entry_points(group=namespace, name=parsed.scheme):
             conduit: Conduit = entry_point.load()(conf, parsed)

@@ -53,8 +53,8 @@ class Day(NamedTuple):
     end: datetime
 
     def chance(self, *names: object) -> random.Random:
-        """Give each resource a source of chance of its own, so that adding one changes no other."""
-        return source_of_chance(self.seed, *names)
+        """Give each resource of a day a source of chance of its own, so that adding one changes no other."""
+        return source_of_chance(self.seed, self.begin.isoformat(), *names)
 
     def at(self, minutes: float) -> datetime:
         """Give a time by its distance from the day's beginning; it may be negative."""

@@ -54,7 +54,16 @@ class TestCheck(WorkspaceTestCase):
         self.edit('sources.yaml', 'cloud: {url: "fake://"}',
                   'cloud: {url: "fake://"}\n  far: {url: "rabbit://me:secret@127.0.0.1:1/"}')
         status, out, err = self.run_command('check', '--connect')
-        self.assertEqual((1, 'the endpoint far cannot be reached\n'), (status, err))
+        self.assertEqual((1, 1), (status, len(err.splitlines())))
         self.assertIn('endpoint cloud: reachable\n', out)
-        self.assertRegex(out, 'endpoint far: cannot be reached: .*refused')
-        self.assertNotIn('secret', out)
+        self.assertRegex(err, 'endpoint far: cannot be reached: .*refused')
+        self.assertNotIn('secret', out + err)
+
+    def test_all_at_once(self):
+        """Mistakes in a file, in a publisher and in the ledger are told together."""
+        self.edit('sources.yaml', 'exchange: nova', 'exchnage: nova')
+        self.edit('paas_pipeline.yaml', 'file://', 'pile://')
+        self.edit('ceilometer.conf', '[paas]', '[paas]\nledger_connection = oracle://scott:tiger@db/x')
+        _, _, err = self.run_command('check')
+        for said in ('sources.yaml:5: ', 'paas_pipeline.yaml:2: ', '[paas] ledger_connection: '):
+            self.assertIn(said, err)

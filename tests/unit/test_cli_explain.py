@@ -44,3 +44,8 @@ class TestExplain(WorkspaceTestCase):
         """In a table each sample is a line."""
         _, out, _ = self.run_command('explain', self.lines(database()), '-c', 'samples')
         self.assertIn('| database.size 10 GiB i1 p1 |', out)
+
+    def test_csv(self):
+        """In a line of CSV samples are separated by semicolons, and their values by blanks."""
+        _, out, _ = self.run_command('explain', self.lines(database()), '-c', 'samples', '-f', 'csv')
+        self.assertIn('"database.size 10 GiB i1 p1"', out)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The promises of ceilometer_paas.cli.main."""
 
+import contextlib
 import io
 import logging
 
 from ceilometer_paas.cli import main
-from tests.workspace import WorkspaceTestCase
+from tests.workspace import WorkspaceTestCase, database
 
 
 class TestMain(WorkspaceTestCase):
@@ -64,3 +65,13 @@ class TestMain(WorkspaceTestCase):
         status, _, err = self.run_command('source', 'list')
         self.assertEqual((0, ''), (status, err))
         self.assertFalse((self.directory / 'agent.log').exists())
+
+    def test_terminal_without_a_character(self):
+        """A character that the terminal cannot show is written as its number."""
+        out = io.TextIOWrapper(io.BytesIO(), 'ascii')
+        with contextlib.redirect_stdout(out):
+            status = main.main(['--config-file', str(self.directory / 'ceilometer.conf'), 'explain', '-c', 'message_id',
+                                self.lines(database('caf\u00e9'))])
+        out.flush()
+        self.assertEqual(0, status)
+        self.assertIn(b'| caf\\xe9', out.buffer.getvalue())

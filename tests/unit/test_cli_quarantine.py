@@ -101,3 +101,24 @@ class TestQuarantine(WorkspaceTestCase):
         status, _, err = self.run_command('quarantine', 'purge')
         self.assertEqual((1, 'say which rows: by their ids, --code or --before\n'), (status, err))
         self.assertEqual(2, len(self.table('quarantine', 'list')))
+
+    def test_all_that_is_said_must_hold(self):
+        """Ids and filters together mean the rows that both do."""
+        row_id = str(self.table('quarantine', 'list', '--code', 'decode.bad_field')[0]['id'])
+        which = row_id, '--code', 'translate.bad_volume'
+        self.assertEqual([], self.table('quarantine', 'release', *which))
+        self.assertEqual((0, '0 deleted\n', ''), self.run_command('quarantine', 'purge', *which))
+
+    def test_release_by_code(self):
+        """A code alone says which rows; nothing at all does not."""
+        self.assertEqual(1, len(self.table('quarantine', 'release', '--code', 'decode.bad_field')))
+        self.assertEqual((1, '', 'say which rows: by their ids, --code or --all\n'),
+                         self.run_command('quarantine', 'release'))
+
+    def test_ids_without_rows(self):
+        """An id that there is not is told, and nothing is done."""
+        row_id = str(self.table('quarantine', 'list')[0]['id'])
+        for verb in ('release', 'purge'):
+            self.assertEqual((1, '', 'there is no row 998, 999 in the quarantine\n'),
+                             self.run_command('quarantine', verb, row_id, '998', '999'))
+        self.assertEqual([1, 1], [row['count'] for row in self.table('quarantine', 'list')])

@@ -58,9 +58,31 @@ class TestReplay(WorkspaceTestCase):
     def test_no_such_file(self):
         """A file that is not there is one line."""
         status, out, err = self.run_command('replay', '/no/such/file')
-        self.assertEqual((1, '', "[Errno 2] No such file or directory: '/no/such/file'\n"), (status, out, err))
+        self.assertEqual((1, '', '/no/such/file cannot be read: No such file or directory\n'), (status, out, err))
 
     def test_no_such_endpoint(self):
         """An endpoint that is not in the map is refused with those that are."""
         status, _, err = self.run_command('replay', '--endpoint', 'clod', self.lines(database()))
         self.assertEqual((1, "there is no queue on an endpoint 'clod'; there are the endpoints cloud\n"), (status, err))
+
+    def test_no_such_exchange(self):
+        """An exchange that no queue has is refused with those that there are."""
+        status, _, err = self.run_command('replay', '--exchange', 'nvoa', self.lines(database()))
+        self.assertEqual((1, "there is no queue with the exchange 'nvoa'; there are the exchanges trove, nova, acme\n"),
+                         (status, err))
+
+    def test_one_file_of_several_is_missing(self):
+        """If a file cannot be read, nothing of the others is taken."""
+        good = self.lines(database())
+        self.assertEqual(1, self.run_command('replay', good, '/no/such/file')[0])
+        self.assertEqual(['recorded'], [row['outcome'] for row in self.table('replay', good)])
+
+    def test_damaged_archive(self):
+        """An archive that is none, or is cut, is one line with its name."""
+        path = self.lines(*[database(str(number)) for number in range(99)], name='cut.gz')
+        whole = (self.directory / 'cut.gz').read_bytes()
+        for content in (b'none', whole[:len(whole) // 2]):
+            (self.directory / 'cut.gz').write_bytes(content)
+            status, _, err = self.run_command('replay', path)
+            self.assertEqual((1, 1), (status, len(err.splitlines())), err)
+            self.assertTrue(err.startswith(f'{path} cannot be read: '), err)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The promises of ceilometer_paas.cli.simulate."""
 
+import contextlib
+import io
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -29,6 +31,27 @@ class TestSimulate(WorkspaceTestCase):
         self.assertEqual((1, ''), (status, out))
         self.assertEqual(1, len(err.splitlines()), err)
         self.assertNotIn('secret', err)
+
+    def test_wrong_url(self):
+        """A URL that is none is one line, without any of the password."""
+        for url in ('rabbit://me:sec/ret@127.0.0.1/', 'rabit://me:sec@h/', 'rabbit://me:sec@h:port/'):
+            status, _, err = self.run_command('simulate', '--transport-url', url)
+            self.assertEqual((1, 1), (status, len(err.splitlines())), err)
+            self.assertTrue(err.startswith('the URL '), err)
+            self.assertNotIn("'sec", err)
+
+    def test_wrong_url_file(self):
+        """A file that is empty or not there does not mean the broker of ceilometer.conf."""
+        for path, said in ((self.write('url', '\n'), 'the URL is empty\n'),
+                           ('/no/such/file', '/no/such/file cannot be read: No such file or directory\n')):
+            self.assertEqual((1, '', said), self.run_command('simulate', '--url-file', path))
+
+    def test_numbers_below_zero(self):
+        """A negative rate or number of servers is a mistake in the command line."""
+        for option in ('--rate', '--vms'):
+            with contextlib.redirect_stderr(io.StringIO()) as err, self.assertRaises(SystemExit):
+                self.run_command('simulate', option, '-1')
+            self.assertIn(f'argument {option}: -1 is not a number from 0 up', err.getvalue())
 
 
 class TestSend(WorkspaceTestCase):

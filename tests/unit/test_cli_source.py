@@ -21,3 +21,9 @@ class TestSourceList(WorkspaceTestCase):
         _, table, _ = self.run_command('source', 'list')
         self.assertEqual(names, csv.splitlines()[0].replace('"', '').split(','))
         self.assertEqual(names, table.splitlines()[1].strip('|').replace(' ', '').split('|'))
+
+    def test_lists_in_a_cell(self):
+        """CSV and plain values have a list's words with commas; JSON and YAML have lists."""
+        for how, words in (('csv', '"info,error"'), ('value', 'info,error'), ('yaml', '- info\n'), ('json', '"info",')):
+            _, out, err = self.run_command('source', 'list', '-c', 'priorities', '-f', how)
+            self.assertIn(words, out, err)

@@ -8,7 +8,7 @@ from unittest import mock
 
 from ceilometer_paas.config import reader
 from ceilometer_paas.config.load import load
-from ceilometer_paas.errors import ConfigError
+from ceilometer_paas.errors import ConfigError, Problem
 from tests.files import REPOSITORY, Files, said
 
 SHIPPED = os.path.join(REPOSITORY, 'etc', 'ceilometer_paas')
@@ -132,3 +132,28 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(2, len(lines))
         self.assertIn('meter_definitions_dirs = /etc/ceilometer/paas_meters.d: does not exist', lines[0])
         self.assertIn('meter_definitions_dirs = ceilometer_paas/meters.d: not found', lines[1])
+
+    def test_an_option_that_there_is_not_is_refused_with_its_line(self):
+        self.assertEqual(["ceilometer.conf:3: [paas] has no option 'workres'; did you mean 'workers'?"],
+                         self.refused(OWN_METERS, 'workres = 3'))
+        self.load(OWN_METERS, '# workres = 3', '[elsewhere]', 'workres: 3')
+
+    def test_a_number_that_is_none_is_refused(self):
+        self.assertEqual(['ceilometer.conf:0: [paas] batch_timeout: it is a finite number',
+                          'ceilometer.conf:0: [paas] max_backoff: it is a finite number'],
+                         self.refused(OWN_METERS, 'max_backoff = nan', 'batch_timeout = inf'))
+
+    def test_the_state_path_does_not_depend_on_where_a_program_is_started(self):
+        for path in ('', 'state'):
+            self.assertEqual([f"ceilometer.conf:0: [paas] state_path is '{path}'; it is a path that begins with /"],
+                             self.refused(OWN_METERS, f'state_path = {path}'))
+
+    def test_what_the_caller_finds_wrong_with_targets_is_reported_too(self):
+        self.files.write('sources.yaml', SOURCES.replace('nova', '""'))
+
+        def dislike(targets, conf):
+            raise ConfigError([Problem(target.file, target.line, 'no') for target in targets])
+        with self.assertRaises(ConfigError) as caught:
+            load(self.files.conf(f'[paas]\n{OWN_METERS}\n'), dislike)
+        self.assertEqual([('paas_pipeline.yaml', 2), ('sources.yaml', 2)],
+                         [(os.path.basename(one.file), one.line) for one in caught.exception.problems])

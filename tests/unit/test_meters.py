@@ -191,7 +191,22 @@ class Mistakes(Loading):
 
     def test_a_plugin_without_a_name(self):
         self.refuses('volume: {fields: $.payload.a, plugin: {parameters: {}}}',
-                     '6: Plugin specified, but no plugin name supplied for volume')
+                     "6: a plug-in needs the key 'name'")
+
+    def test_a_plugin_that_is_neither_a_name_nor_a_mapping(self):
+        self.refuses('volume: {fields: $.payload.a, plugin: [map]}',
+                     '6: plugin is a name, or a mapping with the keys name and parameters')
+
+    def test_a_path_that_ends_too_early(self):
+        self.refuses('volume: "$.payload["',
+                     "6: Parse error in JSONPath specification '$.payload[' for volume: it ends too early")
+
+    def test_a_volume_or_resource_that_no_message_has(self):
+        self.refuses("""
+            volume: size
+            resource_id: thing
+            """, "6: no message has 'size'; a path begins as in $.payload.id",
+                     "7: no message has 'thing'; a path begins as in $.payload.id")
 
     def test_parameters_that_a_plugin_does_not_take(self):
         self.refuses('volume: {fields: $.payload.a, plugin: {name: map, parameters: {values: 3}}}',

@@ -61,6 +61,10 @@ class OptionsTest(unittest.TestCase):
             options.prepare(['test', '--config-file', self.files.path('none.conf')])
         self.assertRegex(str(caught.exception), r'^ceilometer\.conf: .*none\.conf[^\n]*$')
 
+    def test_a_directory_instead_of_the_configuration_file_is_one_too(self):
+        with self.assertRaisesRegex(ConfigError, '^/tmp: cannot be read: Is a directory$'):
+            options.prepare(['test', '--config-file=/tmp'])
+
     def test_oslo_configs_generator_documents_every_option(self):
         conf = cfg.ConfigOpts()
         generator.register_cli_opts(conf)

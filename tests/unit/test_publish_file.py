@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from ceilometer_paas.errors import Unavailable
+from ceilometer_paas.errors import ConfigError, Unavailable
 from tests import publishing
 
 
@@ -117,3 +117,9 @@ class TestFile(unittest.TestCase):
         refused = self.publisher()(given)
         self.assertEqual(['3'], publishing.ids(sample for sample, reason in refused))
         self.assertEqual(list('0124'), self.read())
+
+    def test_wrong_url(self):
+        """A path that is missing, and limits that are no numbers, are said in one line, and nothing is logged."""
+        for url, said in (('file://', 'the URL needs a path'), (f'file://{self.path}?max_bytes=1k', 'max_bytes is a')):
+            with self.assertNoLogs(), self.assertRaisesRegex(ConfigError, said):
+                publishing.publisher(self, url)

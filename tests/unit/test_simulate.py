@@ -36,6 +36,14 @@ class TestCloudDay(unittest.TestCase):
         self.assertFalse({message.body['message_id'] for message in self.day} &
                          {message.body['message_id'] for message in other})
 
+    def test_another_day(self):
+        """Another day of the same cloud has the same tenants and other messages."""
+        other = list(simulate.cloud_day(7, BEGIN + timedelta(days=1)))
+        self.assertFalse({message.body['message_id'] for message in self.day} &
+                         {message.body['message_id'] for message in other})
+        self.assertTrue({message.body['_context_project_id'] for message in self.day} &
+                        {message.body['_context_project_id'] for message in other} - {None})
+
     def test_json(self):
         """Every message can be written as JSON."""
         self.assertTrue(all(json.loads(json.dumps(message.body)) == message.body for message in self.day))
