@@ -5,7 +5,6 @@ SIGTERM finishes what is in flight. SIGHUP reads ceilometer.conf and every file 
 with the new configuration, or, if it is broken, run on with the old one.
 """
 
-import gc
 import logging
 import multiprocessing
 import sys
@@ -49,9 +48,7 @@ class Current:
             LOG.error('The old configuration stays in force: %s', problem)
 
     def _load(self) -> Configuration:
-        configuration = load(self._conf)
-        load_publishers(configuration.targets, self._conf)
-        return configuration
+        return load(self._conf, load_publishers)
 
 
 class _Worker(cotyledon.Service):  # type: ignore[misc]
@@ -66,8 +63,6 @@ class _Worker(cotyledon.Service):  # type: ignore[misc]
         raise NotImplementedError
 
     def run(self) -> None:
-        gc.collect()
-        gc.freeze()  # all there is now stays: the collector would look at it again and again
         try:
             self._part.start()
         except ConfigError as error:

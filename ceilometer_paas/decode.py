@@ -49,7 +49,7 @@ class Decoder:
         if envelope.size > self._max_message_size:
             raise Refused('decode.too_large', f'{envelope.size} bytes; {self._max_message_size} are accepted')
         if not isinstance(message, Mapping):
-            raise Refused('decode.not_an_object', f'the message is a {type(message).__name__}')
+            raise Refused('decode.not_an_object', f'the message is {_show(message)}')
         if _is_deep(message):
             raise Refused('decode.too_deep')
         event_type = _identity(message, 'event_type')

@@ -32,6 +32,9 @@ LOG = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 _T = TypeVar('_T')
 
+PREFETCH = 2
+"""Batches that the broker hands over before the first is acknowledged: one arrives while one is recorded."""
+
 PAUSE = 60.0
 """Seconds after which a thread that failed unexpectedly goes on."""
 
@@ -183,7 +186,7 @@ class Listener(Background):
             self._server = None
 
     def _begin(self, stop: threading.Event) -> None:
-        transport = transports.open_transport(self._conf, self.queue.endpoint.url, prefetch=self._batch[0])
+        transport = transports.open_transport(self._conf, self.queue.endpoint.url, prefetch=PREFETCH * self._batch[0])
         with contextlib.suppress(tenacity.RetryError):
             until(stop, self._max_backoff, self._say)(self._connect, transport)
 

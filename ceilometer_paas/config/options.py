@@ -44,8 +44,9 @@ OPTS = [
     cfg.IntOpt('workers', default=1, min=1,
                help='How many processes collect. Delivery has a process of its own besides them.'),
     cfg.IntOpt('batch_size', default=200, min=1, max=10000,
-               help='How many messages are recorded in one ledger transaction at most; also how many the broker '
-                    'hands over before the first is acknowledged (prefetch).'),
+               help='How many messages are recorded in one ledger transaction at most. The broker hands over twice as '
+                    'many before the first is acknowledged (prefetch), so that a batch arrives while another is '
+                    'recorded.'),
     cfg.FloatOpt('batch_timeout', default=0.2, min=0.01,
                  help='How many seconds a batch that is not full waits for more messages.'),
     cfg.IntOpt('max_message_size', default=1048576, min=1024,
