@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ceilometer_paas import times
-from ceilometer_paas.errors import Refused
+from ceilometer_paas.errors import Refused, shown
 from ceilometer_paas.model import Amount, Envelope, Notification, Reading, is_id
 
 MAX_DEPTH = 100
@@ -49,7 +49,7 @@ class Decoder:
         if envelope.size > self._max_message_size:
             raise Refused('decode.too_large', f'{envelope.size} bytes; {self._max_message_size} are accepted')
         if not isinstance(message, Mapping):
-            raise Refused('decode.not_an_object', f'the message is {_show(message)}')
+            raise Refused('decode.not_an_object', f'the message is {shown(message)}')
         if _is_deep(message):
             raise Refused('decode.too_deep')
         event_type = _identity(message, 'event_type')
@@ -60,11 +60,11 @@ class Decoder:
             raise Refused('decode.no_timestamp') from None
         except ValueError:
             code = 'decode.no_timestamp' if message['timestamp'] is None else 'decode.bad_timestamp'
-            raise Refused(code, f'timestamp: {_show(message["timestamp"])}') from None
+            raise Refused(code, f'timestamp: {shown(message["timestamp"])}') from None
         payload = message.get('payload')
         if not isinstance(payload, Mapping):
             raise Refused('decode.no_payload' if payload is None else 'decode.bad_payload',
-                          f'payload: {_show(payload)}')
+                          f'payload: {shown(payload)}')
         publisher_id = message.get('publisher_id')
         if not isinstance(publisher_id, str):
             publisher_id = None
@@ -123,7 +123,7 @@ def open_envelope(body: str | bytes) -> Envelope:
         message = json.loads(body)
         if isinstance(message, dict) and _ENVELOPE_VERSION in message and _ENVELOPE_MESSAGE in message:
             if str(message[_ENVELOPE_VERSION]).partition('.')[0] != '2':
-                raise Refused('decode.undecodable', f'envelope version {_show(message[_ENVELOPE_VERSION])}')
+                raise Refused('decode.undecodable', f'envelope version {shown(message[_ENVELOPE_VERSION])}')
             message = json.loads(message[_ENVELOPE_MESSAGE])
     except (ValueError, TypeError, RecursionError) as error:
         raise Refused('decode.undecodable', str(error)) from None
@@ -155,7 +155,7 @@ def _identity(message: Mapping[str, Any], field: str) -> str:
     value = message.get(field)
     if is_id(value):
         return value
-    raise Refused(f'decode.no_{field}' if value is None else f'decode.bad_{field}', f'{field}: {_show(value)}')
+    raise Refused(f'decode.no_{field}' if value is None else f'decode.bad_{field}', f'{field}: {shown(value)}')
 
 
 def _required(payload: Mapping[str, Any], field: str) -> Any:
@@ -175,7 +175,7 @@ def _time(payload: Mapping[str, Any], field: str) -> Any:
 def _amount(index: int, metric: Any) -> Amount:
     where = f'metrics[{index}]'
     if not isinstance(metric, Mapping):
-        raise Refused('decode.bad_field', f'{where}: is not an object: {_show(metric)}')
+        raise Refused('decode.bad_field', f'{where}: is not an object: {shown(metric)}')
     for field in ('metric_name', 'metric_type', 'metric_value'):
         if metric.get(field) is None:
             raise Refused('decode.no_field', f'{where}.{field}: missing')
@@ -183,7 +183,7 @@ def _amount(index: int, metric: Any) -> Amount:
     if not is_id(name):
         _bad(metric, 'metric_name', 'is not a printable string of 1 to 255 characters', where)
     if not isinstance(kind, str) or kind not in METRIC_TYPES:
-        raise Refused('decode.bad_type', f'{where}.metric_type: {_show(kind)}')
+        raise Refused('decode.bad_type', f'{where}.metric_type: {shown(kind)}')
     if not _is_number(value):
         _bad(metric, 'metric_value', 'is not a number', where)
     try:
@@ -191,9 +191,9 @@ def _amount(index: int, metric: Any) -> Amount:
     except OverflowError:
         finite = False
     if not finite:
-        raise Refused('decode.not_finite', f'{where}.metric_value: {_show(value)}')
+        raise Refused('decode.not_finite', f'{where}.metric_value: {shown(value)}')
     if kind == 'delta' and value < 0:
-        raise Refused('decode.negative_delta', f'{where}.metric_value: {_show(value)}')
+        raise Refused('decode.negative_delta', f'{where}.metric_value: {shown(value)}')
     unit = metric.get('metric_units')
     if unit is not None and not isinstance(unit, str):
         _bad(metric, 'metric_units', 'is not a string', where)
@@ -205,9 +205,4 @@ def _is_number(value: object) -> bool:
 
 
 def _bad(values: Mapping[str, Any], field: str, what: str, where: str = '') -> NoReturn:
-    raise Refused('decode.bad_field', f'{where}{"." if where else ""}{field}: {what}: {_show(values[field])}')
-
-
-def _show(value: object) -> str:
-    text = ascii(value) if not isinstance(value, int) or abs(value) < 1 << 200 else 'a huge number'
-    return text if len(text) <= 80 else f'{text[:77]}...'
+    raise Refused('decode.bad_field', f'{where}{"." if where else ""}{field}: {what}: {shown(values[field])}')

@@ -105,5 +105,15 @@ class Refused(PaasError):
         super().__init__(f'{code}: {self.reason}')
 
 
+def shown(value: object) -> str:
+    """Show a person a value from a message: short, printable, and of a list or an object only that it is one."""
+    if isinstance(value, (dict, list)):
+        return 'an object' if isinstance(value, dict) else 'a list'
+    if isinstance(value, int) and abs(value) >= 1 << 200:
+        return 'a huge number'
+    text = ascii(value)
+    return text if len(text) <= 80 else f'{text[:77]}...'
+
+
 class Unavailable(PaasError):
     """A ledger, a broker or a publisher that cannot be reached now: the same call may succeed later."""

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from ceilometer_paas import times
 from ceilometer_paas.config.meters import ATTRIBUTES, TYPES, Meter
 from ceilometer_paas.config.paths import Definition, Getter, Message, Path, compile_path
-from ceilometer_paas.errors import Refused
+from ceilometer_paas.errors import Refused, shown
 from ceilometer_paas.model import Amount, Notification, Reading, is_id
 
 _MEMO = 4096
@@ -262,34 +262,34 @@ def _measure(meter: Meter, allowed: Allowed) -> Measure:
 
 def _amount(name: str, kind: str, unit: str, volume: Any) -> Amount:
     if type(volume) is not int and type(volume) is not float:
-        raise Refused('translate.bad_volume', f'{name}: {_shown(volume)} is not a number')
+        raise Refused('translate.bad_volume', f'{name}: {shown(volume)} is not a number')
     try:
         finite = math.isfinite(volume)
     except OverflowError:
         finite = False
     if not finite:
-        raise Refused('translate.not_finite', f'{name}: {_shown(volume)}')
+        raise Refused('translate.not_finite', f'{name}: {shown(volume)}')
     if volume < 0 and kind == 'delta':
-        raise Refused('translate.negative_delta', f'{name}: {_shown(volume)}')
+        raise Refused('translate.negative_delta', f'{name}: {shown(volume)}')
     return Amount(name, kind, unit, volume)
 
 
 def _name(value: Any) -> str:
     if is_id(value):
         return str(value)
-    raise Refused('translate.bad_name', f'name: {_shown(value)}')
+    raise Refused('translate.bad_name', f'name: {shown(value)}')
 
 
 def _unit(value: Any) -> str:
     if isinstance(value, str):
         return value
-    raise Refused('translate.bad_name', f'unit: {_shown(value)}')
+    raise Refused('translate.bad_name', f'unit: {shown(value)}')
 
 
 def _type(value: Any) -> str:
     if isinstance(value, str) and value in TYPES:
         return value
-    raise Refused('translate.bad_type', f'type: {_shown(value)}')
+    raise Refused('translate.bad_type', f'type: {shown(value)}')
 
 
 def _resource_id(value: Any) -> str:
@@ -304,7 +304,7 @@ def _owner(value: Any, attribute: str) -> str | None:
         return None
     if is_id(value):
         return str(value)
-    raise Refused('translate.bad_id', f'{attribute}: {_shown(value)}')
+    raise Refused('translate.bad_id', f'{attribute}: {shown(value)}')
 
 
 def _time(value: Any, default: str) -> str:
@@ -313,9 +313,4 @@ def _time(value: Any, default: str) -> str:
     try:
         return times.parse(value).isoformat()
     except ValueError:
-        raise Refused('translate.bad_timestamp', f'timestamp: {_shown(value)}') from None
-
-
-def _shown(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= 80 else f'{text[:77]}...'
+        raise Refused('translate.bad_timestamp', f'timestamp: {shown(value)}') from None

@@ -19,3 +19,12 @@ class ErrorsTest(unittest.TestCase):
 
     def test_a_refusal_without_a_reason_says_what_its_code_means(self):
         self.assertEqual(errors.REFUSALS['decode.no_payload'], errors.Refused('decode.no_payload').reason)
+
+    def test_a_value_is_shown_short_and_printable(self):
+        deep = []
+        for _ in range(100000):
+            deep = [deep]
+        for value, expected in [('é\n', "'\\xe9\\n'"), (None, 'None'), (1.5, '1.5'), (10 ** 400, 'a huge number'),
+                                (deep, 'a list'), ({'a': 1}, 'an object'), ('x' * 100, "'" + 'x' * 76 + '...')]:
+            with self.subTest(expected):
+                self.assertEqual(expected, errors.shown(value))
