@@ -67,9 +67,9 @@ def _read(name: str) -> dict[str, Any]:
     return read
 
 
-def decode(body: dict[str, Any], message_format: str = 'oslo') -> Notification:
+def decode(body: Any, message_format: str = 'oslo', max_metrics: int = 1000) -> Notification:
     """Decode a message as a queue of the given format does."""
-    return Decoder(message_format, 1 << 20, 1000)(split_context(body, 2000))
+    return Decoder(message_format, 1 << 20, max_metrics)(split_context(body, 2000))
 
 
 def notification(name: str) -> Notification:
