@@ -176,7 +176,7 @@ def memory(number: int) -> None:
     seen: list[tuple[int, float]] = []
 
     def watch(pid: int, done: int) -> None:
-        sizes = [resident(child) for child in children(pid) if 'CollectService' in title(child)]
+        sizes = [resident(child) for child in children(pid) if ': collect' in title(child)]
         if sizes and (not seen or done - seen[-1][0] >= number / 10):
             seen.append((done, sizes[0]))
     Run('paas', number).rate(watch)
