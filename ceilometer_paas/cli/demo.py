@@ -6,6 +6,8 @@ Only the broker is not real: messages travel by oslo.messaging's in-memory trans
 
 import argparse
 import json
+import shutil
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -51,10 +53,10 @@ _LOOK = '''
 
 Look further:
 
-  ceilometer-paas --config-file {directory}/ceilometer.conf source list
-  ceilometer-paas --config-file {directory}/ceilometer.conf meter list
-  ceilometer-paas --config-file {directory}/ceilometer.conf quarantine list
-  ceilometer-paas demo --dir {directory}      (again: nothing is metered twice)'''
+  {program} --config-file {directory}/ceilometer.conf source list
+  {program} --config-file {directory}/ceilometer.conf meter list
+  {program} --config-file {directory}/ceilometer.conf quarantine list
+  {program} demo --dir {directory}      (again: nothing is metered twice)'''
 
 
 class Demo(lister.Lister):  # type: ignore[misc]
@@ -80,7 +82,7 @@ class Demo(lister.Lister):  # type: ignore[misc]
         config = load(self.app.read_conf([f'--config-file={directory}/ceilometer.conf']))
         counts = meter(config, simulate.cloud_day(parsed_args.seed, BEGIN, servers=parsed_args.vms))
         self._done = _LOOK.format(
-            directory=directory, shipped=shipped, received=counts.total(),
+            program=_program(), directory=directory, shipped=shipped, received=counts.total(),
             outcomes=', '.join(f'{number} {outcome}' for outcome, number in sorted(counts.items())))
         names = {tenant.project_id: tenant.name for tenant in simulate.tenants(parsed_args.seed)}
         with open(directory / 'samples.jsonl', encoding='utf-8') as lines:
@@ -108,6 +110,11 @@ def write_files(directory: Path, shipped: Path) -> None:
                        ('paas_pipeline.yaml', yaml.safe_dump(pipeline, sort_keys=False)),
                        ('sources.yaml', yaml.safe_dump(sources, sort_keys=False))):
         (directory / name).write_text(text, encoding='utf-8')
+
+
+def _program() -> str:
+    """Say how to call this program: by its path, unless the shell finds it."""
+    return 'ceilometer-paas' if shutil.which('ceilometer-paas') else sys.argv[0]
 
 
 def _shipped() -> Path:

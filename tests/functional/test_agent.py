@@ -12,7 +12,7 @@ import unittest
 
 from tests import messages
 from tests.functional import rabbit
-from tests.functional.deployment import Deployment, kill, send, wait_for
+from tests.functional.deployment import Deployment, send, wait_for
 
 QUEUE = 'ceilometer-paas.nova'
 
@@ -110,7 +110,8 @@ class AgentTest(unittest.TestCase):
 
     def test_a_broker_that_is_down_at_start_is_waited_for(self):
         agent = self.started()
-        kill(agent)
+        agent.terminate()
+        self.assertEqual(0, agent.wait(30))
         rabbit.rabbitmqctl('stop_app')
         try:
             self.deployment.start_agent()

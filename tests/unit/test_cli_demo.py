@@ -22,7 +22,7 @@ class TestDemo(WorkspaceTestCase):
         self.assertEqual(len(samples), len({json.loads(line)['id'] for line in samples}))
         self.assertRegex(err, r'messages: 2 duplicate, \d+ ignored\(ignored.no_definition\), '
                               r'1 quarantined\(decode.bad_field\), \d+ recorded\.')
-        self.assertIn(f'ceilometer-paas --config-file {place}/ceilometer.conf quarantine list', err)
+        self.assertIn(f' --config-file {place}/ceilometer.conf quarantine list', err)
 
         status, again, err = self.run_command('demo', '--dir', place, '-f', 'json')
         self.assertEqual((0, out), (status, again))
