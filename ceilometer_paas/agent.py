@@ -5,6 +5,7 @@ SIGTERM finishes what is in flight. SIGHUP reads ceilometer.conf and every file 
 with the new configuration, or, if it is broken, run on with the old one.
 """
 
+import gc
 import logging
 import multiprocessing
 import sys
@@ -63,6 +64,7 @@ class _Worker(cotyledon.Service):  # type: ignore[misc]
         raise NotImplementedError
 
     def run(self) -> None:
+        collect_garbage_rarely()
         try:
             self._part.start()
         except ConfigError as error:
@@ -93,6 +95,13 @@ class DeliverService(_Worker):
 
     def _build(self, configuration: Configuration) -> Delivering:
         return Delivering(configuration)
+
+
+def collect_garbage_rarely() -> None:
+    """Spare a process what the bench shows to be a tenth of its time: messages are trees, and go without a collector."""
+    gc.collect()
+    gc.freeze()  # what start-up made stays for ever
+    gc.set_threshold(50_000, 50, 100)
 
 
 def main() -> int:
