@@ -98,7 +98,7 @@ class DeliverService(_Worker):
 
 
 def collect_garbage_rarely() -> None:
-    """Spare a process what the bench shows to be a tenth of its time: messages are trees, and go without a collector."""
+    """Spare a process what the bench shows to be a tenth of its time: messages are trees, and go by themselves."""
     gc.collect()
     gc.freeze()  # what start-up made stays for ever
     gc.set_threshold(50_000, 50, 100)
