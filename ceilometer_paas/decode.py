@@ -7,13 +7,12 @@ whole or refused whole, and whose ``metrics`` become readings without any defini
 """
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ceilometer_paas import times
 from ceilometer_paas.errors import Refused, shown
-from ceilometer_paas.model import Amount, Envelope, Notification, Reading, is_id
+from ceilometer_paas.model import Amount, Envelope, Notification, Reading, is_finite, is_id
 
 MAX_DEPTH = 100
 """Levels to which a message may be nested: what is read, written and read again must not fail for its depth."""
@@ -186,11 +185,7 @@ def _amount(index: int, metric: Any) -> Amount:
         raise Refused('decode.bad_type', f'{where}.metric_type: {shown(kind)}')
     if not _is_number(value):
         _bad(metric, 'metric_value', 'is not a number', where)
-    try:
-        finite = math.isfinite(value)
-    except OverflowError:
-        finite = False
-    if not finite:
+    if not is_finite(value):
         raise Refused('decode.not_finite', f'{where}.metric_value: {shown(value)}')
     if kind == 'delta' and value < 0:
         raise Refused('decode.negative_delta', f'{where}.metric_value: {shown(value)}')

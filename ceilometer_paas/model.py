@@ -6,6 +6,7 @@ Times are aware and in UTC unless a field says otherwise. Ids are strings.
 
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeGuard
@@ -148,6 +149,14 @@ def sample_id(source: str, message_id: str, name: str, resource_id: str, ordinal
     digest = hashlib.sha1(_NAMESPACE + text.encode(), usedforsecurity=False).hexdigest()
     variant = '89ab'[int(digest[16], 16) & 3]
     return f'{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}'
+
+
+def is_finite(value: int | float) -> bool:
+    """Tell whether a number is one that a sample may have; JSON can write whole numbers that no float can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def is_id(value: object) -> TypeGuard[str]:

@@ -15,7 +15,6 @@ condition (a filter, ``where``, ``lookup``, the plug-in ``paas_when``), the mess
 
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from ceilometer_paas import times
 from ceilometer_paas.config.meters import ATTRIBUTES, TYPES, Meter
 from ceilometer_paas.config.paths import Definition, Getter, Message, Path, compile_path
 from ceilometer_paas.errors import Refused, shown
-from ceilometer_paas.model import Amount, Notification, Reading, is_id
+from ceilometer_paas.model import Amount, Notification, Reading, is_finite, is_id
 
 _MEMO = 4096
 _SHARED = ('resource_id', 'project_id', 'user_id', 'timestamp', 'metadata', 'user_metadata')
@@ -263,11 +262,7 @@ def _measure(meter: Meter, allowed: Allowed) -> Measure:
 def _amount(name: str, kind: str, unit: str, volume: Any) -> Amount:
     if type(volume) is not int and type(volume) is not float:
         raise Refused('translate.bad_volume', f'{name}: {shown(volume)} is not a number')
-    try:
-        finite = math.isfinite(volume)
-    except OverflowError:
-        finite = False
-    if not finite:
+    if not is_finite(volume):
         raise Refused('translate.not_finite', f'{name}: {shown(volume)}')
     if volume < 0 and kind == 'delta':
         raise Refused('translate.negative_delta', f'{name}: {shown(volume)}')
