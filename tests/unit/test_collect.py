@@ -2,7 +2,6 @@
 """Every message has exactly one outcome, durably, and a batch is one transaction."""
 
 import json
-import os
 import tempfile
 import unittest
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from ceilometer_paas.errors import Refused, Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Envelope
 from tests import messages
+from tests.ledgers import LedgerCase, published
 
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
 QUEUE = Queue(name='acme.usage', endpoint=Endpoint(name='acme', url='fake://', dead_letter=None), exchange='acme',
@@ -31,23 +31,15 @@ def translate(notification, queue):
     return notification.readings
 
 
-class CollectorTest(unittest.TestCase):
+class CollectorTest(LedgerCase):
 
     def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.ledger = Ledger('sqlite:///' + os.path.join(directory.name, 'ledger.sqlite'))
-        self.addCleanup(self.ledger.close)
-        self.ledger.upgrade()
+        super().setUp()
         self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=self.ledger,
                                  targets=['file'])
 
     def collected(self, *given):
         return [str(outcome) for outcome in self.collect([messages.envelope(message) for message in given], NOW)]
-
-    def published(self):
-        return [message_id for parcel in self.ledger.pending('file', 100)
-                for message_id, _readings in json.loads(parcel.body)]
 
     def test_a_batch_of_everything_gives_each_message_its_outcome(self):
         good = messages.paas_event()
@@ -57,7 +49,7 @@ class CollectorTest(unittest.TestCase):
             self.collected(good, {**good, 'payload': None}, good, messages.paas_event(event_type='noise'),
                            messages.paas_event(event_type='acme-queue.forged'),
                            messages.paas_event(message_id='other')))
-        self.assertEqual([good['message_id'], 'other'], self.published())
+        self.assertEqual([good['message_id'], 'other'], published(self.ledger, 'file'))
         self.assertEqual(['decode.no_payload', 'source.not_mapped'],
                          sorted(row.code for row in self.ledger.quarantine_list()))
         self.assertEqual(6, sum(self.collect.counts.values()))
@@ -65,7 +57,7 @@ class CollectorTest(unittest.TestCase):
     def test_a_duplicate_changes_nothing(self):
         self.assertEqual(['recorded'], self.collected(messages.paas_event()))
         self.assertEqual(['duplicate'], self.collected(messages.paas_event()))
-        self.assertEqual(1, len(self.published()))
+        self.assertEqual(1, len(published(self.ledger, 'file')))
 
     def test_a_quarantined_message_is_not_seen(self):
         bad = messages.paas_event(payload__metrics='none')
@@ -92,7 +84,7 @@ class CollectorTest(unittest.TestCase):
     def test_readings_that_no_database_would_take_are_refused(self):
         self.assertEqual(['quarantined(collect.too_large)'],
                          self.collected(messages.paas_event(payload__display_name='x' * MAX_ENTRY)))
-        self.assertEqual([], self.published())
+        self.assertEqual([], published(self.ledger, 'file'))
 
     def test_tokens_are_not_kept(self):
         self.collected({**messages.paas_event(), 'payload': None})
@@ -113,7 +105,7 @@ class CollectorTest(unittest.TestCase):
         self.assertEqual(['recorded'], [str(outcome) for outcome in
                                         collect([messages.envelope(messages.paas_event())], NOW)])
         self.assertEqual(['duplicate'], self.collected(messages.paas_event()))
-        self.assertEqual([], self.published())
+        self.assertEqual([], published(self.ledger, 'file'))
 
     message = strategies.builds(
         messages.paas_event, message_id=strategies.sampled_from(['a', 'b', 'c', None]),
@@ -128,14 +120,13 @@ class CollectorTest(unittest.TestCase):
             collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=ledger, targets=['file'])
             for batch in batches:
                 collect([messages.envelope(message) for message in batch], NOW)
-            published = [message_id for parcel in ledger.pending('file', 100)
-                         for message_id, _readings in json.loads(parcel.body)]
+            out = published(ledger, 'file')
             ledger.close()
         self.assertEqual(sum(map(len, batches)), sum(collect.counts.values()))
-        self.assertEqual(len(published), collect.counts['recorded'])
+        self.assertEqual(len(out), collect.counts['recorded'])
         self.assertEqual({message['message_id'] for batch in batches for message in batch
-                          if message['event_type'] == 'acme-queue.usage' and message['message_id']}, set(published))
-        self.assertEqual(len(published), len(set(published)))
+                          if message['event_type'] == 'acme-queue.usage' and message['message_id']}, set(out))
+        self.assertEqual(len(out), len(set(out)))
 
 
 class BodyTest(unittest.TestCase):

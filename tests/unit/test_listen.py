@@ -2,8 +2,6 @@
 """Whatever fails, each message of a batch has one outcome, and only what was given up goes back to the broker."""
 
 import json
-import os
-import tempfile
 import threading
 import unittest
 from collections import Counter
@@ -13,10 +11,10 @@ from ceilometer_paas.collect import Collector
 from ceilometer_paas.config.sources import Endpoint, Queue
 from ceilometer_paas.decode import Decoder
 from ceilometer_paas.errors import Unavailable
-from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.listen import Dispatcher, Handler, _origin
 from ceilometer_paas.model import RECORDED, RETRIED
 from tests import messages
+from tests.ledgers import LedgerCase
 
 QUEUE = Queue(name='acme.usage', endpoint=Endpoint(name='acme', url='fake://', dead_letter=None), exchange='acme',
               topic='metering', priorities=('info',), format='paas-event', own_topic=True)
@@ -28,14 +26,10 @@ def translate(notification, queue):
     return notification.readings
 
 
-class HandlerTest(unittest.TestCase):
+class HandlerTest(LedgerCase):
 
     def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.ledger = Ledger('sqlite:///' + os.path.join(directory.name, 'ledger.sqlite'))
-        self.addCleanup(self.ledger.close)
-        self.ledger.upgrade()
+        super().setUp()
         self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=self.ledger,
                                  targets=['file'])
         self.stop = threading.Event()
