@@ -44,7 +44,7 @@ def open_transport(conf: Any, url: str | None, prefetch: int | None = None) -> A
 
 def is_rabbit(url: Any) -> bool:
     """Tell whether a transport URL is one of RabbitMQ."""
-    return url.transport.partition('+')[0] in ('rabbit', 'kombu') and '+' not in url.transport
+    return url.transport in ('rabbit', 'kombu')
 
 
 def send(transport: Any, exchange: str, topic: str, envelope: Envelope, *, version: float = 2.0) -> None:
