@@ -78,6 +78,45 @@ class Notification(NamedTuple):
     readings: tuple[Reading, ...] = ()
 
 
+class Fact(NamedTuple):
+    """What one message says of one resource's life. Times are microseconds since 1970 in UTC.
+
+    :ivar kind: ``transition`` (from ``time`` on it is so), ``observation`` (it was so at ``time``), ``change`` (of
+        owner or size alone), or ``witness`` (only what it says of creation, launch and end counts)
+    :ivar state: the service's own name; None for a change and a witness
+    :ivar time: from when it holds
+    :ivar timestamp: when the message was sent
+    :ivar every: seconds; facts that say the same, and of which none is further than this from the next, count as one
+        statement that lasted
+    :ivar size: what a price may depend on (``flavor``, ``vcpus``, …); what is missing is unknown
+    :ivar place: ``host`` and ``availability_zone``, where the message tells them; null is nowhere
+    :ivar attributes: what else describes the resource: ``name``, ``image``, ``license``, ``metadata``, ``tags``
+    :ivar created: when the resource was asked for, since when it is ``created_state``
+    :ivar launched: when it last began to run, since when it is ``launched_state``; None if it has not run
+    :ivar launched_state: empty if resources of this type tell no launch
+    :ivar ended: when it ceased to exist
+    """
+
+    resource_type: str
+    resource_id: str
+    kind: str
+    event_type: str
+    time: int
+    timestamp: int
+    state: str | None = None
+    every: int = 0
+    project_id: str | None = None
+    user_id: str | None = None
+    size: Mapping[str, Any] = {}
+    place: Mapping[str, str | None] = {}
+    attributes: Mapping[str, Any] = {}
+    created: int | None = None
+    created_state: str = ''
+    launched: int | None = None
+    launched_state: str = ''
+    ended: int | None = None
+
+
 class Outcome(NamedTuple):
     """What became of one message; every message has exactly one.
 
@@ -103,11 +142,13 @@ class Entry(NamedTuple):
     """A message that is to be recorded.
 
     :ivar message_id: unique within its source
-    :ivar readings: :func:`dump_readings` of its readings
+    :ivar readings: :func:`dump_readings` of its readings; ``[]`` if there are none
+    :ivar facts: :func:`dump_facts` of its facts; empty if there are none
     """
 
     message_id: str
     readings: str
+    facts: str = ''
 
 
 class Quarantined(NamedTuple):
@@ -165,6 +206,15 @@ def is_id(value: object) -> TypeGuard[str]:
     Keystone's are 32 hexadecimal digits, LDAP's 64, a resource's whatever its service chose.
     """
     return isinstance(value, str) and 0 < len(value) < 256 and value.isprintable()
+
+
+DELETED = 'deleted'
+"""The state in which a life ends, whatever the service calls it."""
+
+
+def dump_facts(facts: tuple[Fact, ...]) -> str:
+    """Write facts as compact ASCII JSON: an array of arrays, in the order of the fields."""
+    return _dumps(facts)
 
 
 def dump_readings(readings: tuple[Reading, ...]) -> str:

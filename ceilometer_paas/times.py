@@ -39,3 +39,28 @@ def parse_utc(text: object) -> datetime.datetime:
         return parse(text).astimezone(UTC)
     except OverflowError:
         raise ValueError(f'{text!r} is out of range') from None
+
+
+def parse_point(text: str) -> datetime.datetime:
+    """Read what a person writes for a time, as UTC: as :func:`parse_utc`, and a date alone is its midnight.
+
+    :raises ValueError: as :func:`parse_utc`
+    """
+    return parse_utc(text if len(text) > 10 else f'{text}T00:00')
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+def to_micros(time: datetime.datetime) -> int:
+    """Count the microseconds from 1970 in UTC to an aware time."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime.datetime:
+    """Give the time, in UTC, that is so many microseconds after 1970.
+
+    :raises OverflowError: it is not between the years 1 and 9999
+    """
+    return _EPOCH + micros * _MICROSECOND

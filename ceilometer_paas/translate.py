@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ceilometer_paas import times
 from ceilometer_paas.config.meters import ATTRIBUTES, TYPES, Meter
-from ceilometer_paas.config.paths import Definition, Getter, Message, Path, compile_path
+from ceilometer_paas.config.paths import Definition, Getter, Message, Path, as_message, compile_path
 from ceilometer_paas.errors import Refused, shown
 from ceilometer_paas.model import Amount, Notification, Reading, is_finite, is_id
 
@@ -76,7 +76,7 @@ class Translator:
             raise Refused('source.not_mapped', plan.refusal)
         readings = notification.readings
         if plan.steps:
-            message = _message(notification)
+            message = as_message(notification)
             found = (reading for step in plan.steps for reading in step(message, notification.timestamp))
             readings = (*readings, *found)
             if not readings and plan.expected:
@@ -197,17 +197,6 @@ class _Metadata:
             if chosen:
                 metadata['user_metadata'] = chosen
         return metadata or {**message['payload'], 'event_type': message['event_type'], 'host': message['publisher_id']}
-
-
-def _message(notification: Notification) -> Message:
-    """Give a notification the form in which Ceilometer hands it to definitions."""
-    return {
-        'ctxt': notification.context,
-        'publisher_id': notification.publisher_id,
-        'event_type': notification.event_type,
-        'payload': notification.payload,
-        'metadata': {'message_id': notification.message_id, 'timestamp': notification.timestamp},
-    }
 
 
 def _groups(meters: Iterable[Meter]) -> Iterator[list[Meter]]:

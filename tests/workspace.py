@@ -3,6 +3,7 @@
 
 import gzip
 import io
+import itertools
 import json
 import logging
 import tempfile
@@ -10,6 +11,8 @@ import unittest
 from pathlib import Path
 
 from ceilometer_paas.cli.main import PaasApp
+from ceilometer_paas.ledger.store import Ledger
+from tests import ledgers
 
 CONF = '''\
 [DEFAULT]
@@ -18,6 +21,7 @@ transport_url = fake://
 state_path = {directory}
 sources_file = {directory}/sources.yaml
 meter_definitions_dirs = {directory}/meters.d
+lifecycle_definitions_dirs = {directory}/lifecycles.d
 pipeline_cfg_file = {directory}/paas_pipeline.yaml
 '''
 SOURCES = '''\
@@ -48,6 +52,17 @@ metric:
     volume: $.payload.vcpus
     resource_id: $.payload.instance_id
     project_id: $.payload.tenant_id
+'''
+LIFECYCLES = '''\
+lifecycle:
+  - resource_type: database
+    resource_id: $.payload.instance_id
+    project_id: $.payload.tenant_id
+    size: {volume_size: $.payload.volume_size}
+    meters: {database.size: [active]}
+    events:
+      - {event_type: trove.instance.create, state: active}
+      - {event_type: trove.instance.delete, state: deleted}
 '''
 PIPELINE = '''\
 sources: [{name: all, meters: ["*"], sinks: [file]}]
@@ -83,10 +98,12 @@ class WorkspaceTestCase(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
-        (self.directory / 'meters.d').mkdir()
+        for name in ('lifecycles.d', 'meters.d'):
+            (self.directory / name).mkdir()
         self.write('ceilometer.conf', CONF.format(directory=self.directory))
         self.write('sources.yaml', SOURCES)
         self.write('meters.d/meters.yaml', METERS)
+        self.write('lifecycles.d/lifecycles.yaml', LIFECYCLES)
         self.write('paas_pipeline.yaml', PIPELINE.replace('DIRECTORY', str(self.directory)))
         root = logging.getLogger()
         self.addCleanup(setattr, root, 'handlers', root.handlers[:])
@@ -123,3 +140,20 @@ class WorkspaceTestCase(unittest.TestCase):
         ended, out, err = self.run_command(*arguments, '-f', 'json')
         self.assertEqual((status, ''), (ended, err))
         return json.loads(out)
+
+
+class LivesTestCase(WorkspaceTestCase):
+    """A workspace whose ledger began eight hours before :data:`tests.ledgers.NOW`, in which facts are journalled."""
+
+    def setUp(self):
+        super().setUp()
+        self.write('ceilometer.conf', CONF.format(directory=self.directory) + 'begin = 2026-03-10T00:00:00Z\n')
+        self.message_ids = map('m{}'.format, itertools.count())
+
+    def tell(self, *facts):
+        """Record a message for each fact; their ids are m0, m1, ... in the order of all calls."""
+        ledger = Ledger(f'sqlite:///{self.directory}/ledger.sqlite')
+        self.addCleanup(ledger.close)
+        ledger.upgrade()
+        told = [ledgers.telling(next(self.message_ids), fact) for fact in facts]
+        ledger.record(ledgers.SOURCE, told, (), (), ledgers.NOW)

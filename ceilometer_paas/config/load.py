@@ -4,11 +4,11 @@
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ceilometer_paas.config import meters, options
+from ceilometer_paas.config import lifecycles, meters, options
 from ceilometer_paas.config.pipeline import Target, load_pipeline
 from ceilometer_paas.config.reader import Problems, did_you_mean, find, not_found, shown
 from ceilometer_paas.config.sources import Sources, load_sources
@@ -31,6 +31,7 @@ class Configuration:
     settings: options.Settings = field(repr=False)
     sources: Sources
     meters: tuple[meters.Meter, ...]
+    lifecycles: tuple[lifecycles.Lifecycle, ...]
     targets: tuple[Target, ...]
 
 
@@ -46,7 +47,8 @@ def load(conf: Any, try_targets: Callable[[Sequence[Target], Any], object] | Non
     _check_options(conf, problems)
     sources_path = _find_file(conf, 'sources_file', problems)
     sources = load_sources(sources_path, conf, problems) if sources_path else None
-    definitions = meters.load_meters(list(_find_directories(conf, problems)), conf, problems)
+    of_meters = meters.load_meters(_find_directories(conf, 'meter_definitions_dirs', problems), conf, problems)
+    of_lives = lifecycles.load_lifecycles(_find_directories(conf, 'lifecycle_definitions_dirs', problems), problems)
     pipeline_path = _find_file(conf, 'pipeline_cfg_file', problems)
     targets = load_pipeline(pipeline_path, problems) if pipeline_path else ()
     if try_targets is not None:
@@ -56,7 +58,7 @@ def load(conf: Any, try_targets: Callable[[Sequence[Target], Any], object] | Non
             problems.extend(error.problems)
     problems.check()
     assert sources is not None
-    return Configuration(conf, options.settings(conf), sources, meters=definitions, targets=targets)
+    return Configuration(conf, options.settings(conf), sources, meters=of_meters, lifecycles=of_lives, targets=targets)
 
 
 def _check_options(conf: Any, problems: Problems) -> None:
@@ -99,16 +101,14 @@ def _find_file(conf: Any, option: str, problems: Problems) -> str | None:
     return path
 
 
-def _find_directories(conf: Any, problems: Problems) -> Iterator[str]:
-    """Find the directories of meter definitions; of those in the option's default, one suffices."""
-    option = 'meter_definitions_dirs'
+def _find_directories(conf: Any, option: str, problems: Problems) -> list[str]:
+    """Find the directories of definitions that an option names; of those in its default, one suffices."""
     default = next(opt.default for opt in options.OPTS if opt.dest == option)
     found = {name: find(conf, name) for name in _value(conf, option) or ()}
     for name, path in found.items():
-        if path is not None and os.path.isdir(path):
-            yield path
-        elif path is not None:
+        if path is not None and not os.path.isdir(path):
             problems.add(_CONF, 0, f'{option} = {name}: {path} is a file; name its directory')
-        elif name not in default or not any(found.values()):
+        elif path is None and (name not in default or not any(found.values())):
             problems.add(_CONF, 0, f'{option} = {name}: {not_found(name)}; '
                                    f'make the directory, or set [{options.GROUP}] {option}')
+    return [path for path in found.values() if path is not None and os.path.isdir(path)]

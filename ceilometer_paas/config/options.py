@@ -9,16 +9,36 @@ import secrets
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from ceilometer import service
-from oslo_config import cfg
+from oslo_config import cfg, types
 
+from ceilometer_paas import times
 from ceilometer_paas.errors import ConfigError, Problem
 
 GROUP = 'paas'
 
 _SECTION = re.compile(r'\[(.*?)\]')
 _NAME = re.compile(r'([^\s#;:=][^:=]*?)\s*[:=]')
+
+
+class _Time(types.ConfigType):  # type: ignore[misc]
+    """An ISO 8601 date and time, UTC where no zone is written; or a date, which is its midnight."""
+
+    def __init__(self) -> None:
+        super().__init__('date and time')
+
+    def __call__(self, value: str) -> datetime:
+        try:
+            return times.parse_point(value)
+        except ValueError:
+            raise ValueError(f'{value!r} is not a date and time; write it as 2026-03-01T00:00:00Z or 2026-03-01') from None
+
+    def _formatter(self, value: str) -> str:
+        return value
+
 
 OPTS = [
     cfg.StrOpt('state_path', default='/var/lib/ceilometer-paas',
@@ -38,6 +58,12 @@ OPTS = [
                          'that is defined in an earlier directory replaces all definitions of that name in later '
                          'ones. A relative name is looked up as sources_file is; a directory that does not exist '
                          'is an error unless it stands in the default. Setting the option replaces the default.'),
+    cfg.MultiStrOpt('lifecycle_definitions_dirs',
+                    default=['/etc/ceilometer/paas_lifecycles.d', 'ceilometer_paas/lifecycles.d'],
+                    help='Directories of lifecycle definitions (YAML files), one a line: which events tell that a '
+                         'resource began, changed its state, size or owner, or ended. A resource type that is defined '
+                         'in an earlier directory replaces all its definitions in later ones. Directories are looked '
+                         'up as those of meter_definitions_dirs are. Setting the option replaces the default.'),
     cfg.StrOpt('pipeline_cfg_file', default='paas_pipeline.yaml',
                help='What is published where, in the format of Ceilometer\'s pipeline.yaml. Looked up as '
                     'sources_file is.'),
@@ -61,6 +87,16 @@ OPTS = [
     cfg.IntOpt('seen_retention', default=35, min=1,
                help='For how many days the ledger remembers which messages it has seen. A message that is sent '
                     'again later than that is metered again.'),
+    cfg.Opt('begin', type=_Time(),
+            help='From when the ledger states in which state resources were: an ISO 8601 date and time, in UTC where '
+                 'no zone is written (2026-03-01T00:00:00Z), or a date. Nothing earlier is stated, whatever messages '
+                 'say of it; what was before is a matter of whatever metered until then. It can be moved: the ledger '
+                 'knows what messages said of earlier times. Default: when the ledger was made, or, if it was made by '
+                 'a replay, the time of the earliest message.'),
+    cfg.FloatOpt('max_future', default=300.0, min=0,
+                 help='How many seconds a time in a message may be ahead of this host\'s clock. A message that tells '
+                      'of a resource\'s life at a later time is quarantined as observe.in_future: its sender\'s clock '
+                      'is wrong, or this one.'),
 ]
 
 
@@ -73,6 +109,8 @@ class Settings:
     :ivar max_message_size: bytes
     :ivar max_backoff: seconds
     :ivar seen_retention: days
+    :ivar begin: in UTC; None is when the ledger was made
+    :ivar max_future: seconds
     :ivar identity: names this agent where several share a ledger
     """
 
@@ -80,6 +118,7 @@ class Settings:
     ledger_connection: str = field(repr=False)
     sources_file: str
     meter_definitions_dirs: tuple[str, ...]
+    lifecycle_definitions_dirs: tuple[str, ...]
     pipeline_cfg_file: str
     workers: int
     batch_size: int
@@ -88,6 +127,8 @@ class Settings:
     max_metrics: int
     max_backoff: float
     seen_retention: int
+    begin: datetime | None
+    max_future: float
     identity: str
 
 
@@ -139,8 +180,9 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
     :raises oslo_config.cfg.ConfigFileValueError: a value is not of its option's type or out of its bounds
     """
     register(conf)
-    values = {opt.dest: conf.paas[opt.dest] for opt in OPTS}
-    values['meter_definitions_dirs'] = tuple(values['meter_definitions_dirs'])
+    values: dict[str, Any] = {opt.dest: conf.paas[opt.dest] for opt in OPTS}
+    for option in ('meter_definitions_dirs', 'lifecycle_definitions_dirs'):
+        values[option] = tuple(values[option])
     values['ledger_connection'] = (values['ledger_connection'] or
                                    'sqlite:///' + os.path.join(values['state_path'], 'ledger.sqlite'))
     return Settings(**values, identity=f'{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}')

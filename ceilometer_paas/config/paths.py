@@ -19,10 +19,12 @@ from jsonpath_rw_ext import _filter
 
 from ceilometer_paas import times
 from ceilometer_paas.errors import Refused
+from ceilometer_paas.model import Notification
 
 Message = Mapping[str, Any]
 Getter = Callable[[Message], Any]
 Keys = tuple[str, ...]
+_Fail = Callable[[Exception], NoReturn]
 
 _OBJECTS = frozenset({'ctxt', 'metadata', 'payload'})
 _KEYS = _OBJECTS | {'event_type', 'publisher_id'}
@@ -30,6 +32,17 @@ _KEYS = _OBJECTS | {'event_type', 'publisher_id'}
 _KEY = r"(?:(?!true|false|where)[A-Za-z_][A-Za-z0-9_@-]*|'[A-Za-z0-9_.:@-]+')"
 _PLAIN = re.compile(rf'(\$\.)?({_KEY}(?:\.{_KEY})*)')
 _EACH_KEY = re.compile(_KEY)
+
+
+def as_message(notification: Notification) -> Message:
+    """Give a notification the form in which Ceilometer hands it to definitions."""
+    return {
+        'ctxt': notification.context,
+        'publisher_id': notification.publisher_id,
+        'event_type': notification.event_type,
+        'payload': notification.payload,
+        'metadata': {'message_id': notification.message_id, 'timestamp': notification.timestamp},
+    }
 
 
 class Definition(declarative.Definition):  # type: ignore[misc]
@@ -55,7 +68,7 @@ def _tree(plain: re.Match[str]) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """What finds a path's values; both getters raise ``translate.failed`` for whatever a plug-in or JSONPath raises.
+    """What finds a path's values; both getters refuse whatever a plug-in or JSONPath raises.
 
     :ivar first: message -> the first value that is not None, else None
     :ivar every: message -> all values in order, None among them
@@ -70,22 +83,26 @@ class Path:
     conditional: bool
 
 
-def compile_path(definition: Definition) -> Path:
-    """Prepare one of a definition's paths."""
+def compile_path(definition: Definition, failure: str = 'translate.failed') -> Path:
+    """Prepare one of a definition's paths.
+
+    :param failure: the code with which it refuses a message on which it fails
+    """
     if not callable(definition.getter):
         number = definition.getter
         return Path(lambda message: number, lambda message: [number], constant=True, conditional=False)
     tree, plugin = definition.getter.__self__, definition.plugin
+    fail = functools.partial(_fail, failure, definition.name)
     choices = _choices(tree, at_root=True)
     if choices is None:
-        first = _parse(definition, every=False)
+        first = _parse(definition, fail, every=False)
     elif plugin is None:
         first = _first(choices)
     else:
-        first = _convert(definition, choices)
+        first = _convert(plugin, choices, fail)
     literal = plugin is None and choices is not None and all(keys and keys[0] not in _KEYS for keys in choices)
     filtered = any(isinstance(node, (_filter.Filter, jsonpath.Where)) for node in _nodes(tree))
-    return Path(first, _parse(definition, every=True), constant=literal,
+    return Path(first, _parse(definition, fail, every=True), constant=literal,
                 conditional=filtered or getattr(plugin, 'conditional', False))
 
 
@@ -134,10 +151,9 @@ def _first(choices: Sequence[Keys]) -> Getter:
     return lambda message: next((value for get in getters if (value := get(message)) is not None), None)
 
 
-def _convert(definition: Definition, choices: Sequence[Keys]) -> Getter:
+def _convert(plugin: Any, choices: Sequence[Keys], fail: _Fail) -> Getter:
     """Hand what plain paths find to the trait plug-in, as Ceilometer does."""
     sources = [('.'.join(keys), _getter(keys)) for keys in choices]
-    plugin = definition.plugin
     convert = _timedelta(plugin) if type(plugin) is TimedeltaPlugin else plugin.trait_values
 
     def first(message: Message) -> Any:
@@ -145,7 +161,7 @@ def _convert(definition: Definition, choices: Sequence[Keys]) -> Getter:
         try:
             return next((value for value in convert(matches) if value is not None), None)
         except Exception as error:  # noqa: BLE001 - a trait plug-in is foreign code and may raise anything
-            _fail(definition, error)
+            fail(error)
     return first
 
 
@@ -161,16 +177,16 @@ def _timedelta(plugin: TimedeltaPlugin) -> Callable[[list[tuple[str, Any]]], lis
     return convert
 
 
-def _parse(definition: Definition, *, every: bool) -> Getter:
+def _parse(definition: Definition, fail: _Fail, *, every: bool) -> Getter:
     """Leave the path to Ceilometer."""
     def parse(message: Message) -> Any:
         try:
             return definition.parse(message, every)
         except Exception as error:  # noqa: BLE001 - JSONPath and trait plug-ins are foreign code and may raise anything
-            _fail(definition, error)
+            fail(error)
     return parse
 
 
-def _fail(definition: Definition, error: Exception) -> NoReturn:
+def _fail(code: str, name: str, error: Exception) -> NoReturn:
     text = ' '.join(str(error).split())
-    raise Refused('translate.failed', f'{definition.name}: {type(error).__name__}: {text[:200]}') from error
+    raise Refused(code, f'{name}: {type(error).__name__}: {text[:200]}') from error

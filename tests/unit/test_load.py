@@ -32,7 +32,13 @@ METER = '''
     '''
 
 
-OWN_METERS = 'meter_definitions_dirs = own.d'
+LIFECYCLE = '''
+    lifecycle:
+      - resource_type: instance
+        resource_id: $.payload.instance_id
+        events: [{event_type: compute.instance.exists, observed: $.payload.state}]
+    '''
+OWN = 'meter_definitions_dirs = own.d\nlifecycle_definitions_dirs = lives.d'
 
 
 class LoadTest(unittest.TestCase):
@@ -41,8 +47,9 @@ class LoadTest(unittest.TestCase):
         self.files = Files(self)
         self.files.write('sources.yaml', SOURCES)
         self.files.write('paas_pipeline.yaml', PIPELINE)
-        os.mkdir(self.files.path('own.d'))
-        self.files.write('own.d/a.yaml', METER)
+        for directory, text in (('own.d', METER), ('lives.d', LIFECYCLE)):
+            os.mkdir(self.files.path(directory))
+            self.files.write(f'{directory}/a.yaml', text)
 
     def load(self, *options):
         return load(self.files.conf('\n'.join(['[paas]', *options, ''])))
@@ -54,28 +61,33 @@ class LoadTest(unittest.TestCase):
         return said(caught.exception.problems)
 
     def test_files_beside_ceilometer_conf_become_one_configuration(self):
-        config = self.load(OWN_METERS, 'workers = 3')
-        self.assertEqual((3, ['q'], ['memory'], ['bus: paasbus://']),
+        config = self.load(OWN, 'workers = 3')
+        self.assertEqual((3, ['q'], ['memory'], ['instance'], ['bus: paasbus://']),
                          (config.settings.workers, list(config.sources.queues), [meter.name for meter in config.meters],
+                          [lifecycle.type_name for lifecycle in config.lifecycles],
                           [target.name for target in config.targets]))
         self.assertEqual(3, config.conf.paas.workers)
 
-    def test_every_meter_that_is_shipped_is_mapped_and_all_is_read_in_less_than_a_second(self):
+    def test_every_meter_and_lifecycle_that_is_shipped_is_mapped_and_all_is_read_in_less_than_a_second(self):
         began = time.monotonic()
         config = self.load(f'sources_file = {SHIPPED}/sources.yaml', f'meter_definitions_dirs = {SHIPPED}/meters.d',
+                           f'lifecycle_definitions_dirs = {SHIPPED}/lifecycles.d',
                            f'pipeline_cfg_file = {SHIPPED}/paas_pipeline.yaml')
         self.assertLess(time.monotonic() - began, 1)
         names = {meter.name for meter in config.meters}
         self.assertLess(9, len(names))
         self.assertEqual([], [name for name in names if not config.sources.queues_of(name)])
+        self.assertIn('instance', [lifecycle.type_name for lifecycle in config.lifecycles])
+        self.assertEqual([], [lifecycle.type_name for lifecycle in config.lifecycles if lifecycle.type_name
+                              and not any(map(config.sources.queues_of, lifecycle.meters))])
 
     def test_reading_leaves_no_trace(self):
         before = sorted(os.listdir(self.files.directory))
-        self.load(OWN_METERS, f'state_path = {self.files.path("state")}')
+        self.load(OWN, f'state_path = {self.files.path("state")}')
         self.assertEqual(sorted([*before, 'ceilometer.conf']), sorted(os.listdir(self.files.directory)))
 
     def test_no_password_stands_in_its_repr(self):
-        config = self.load(OWN_METERS, 'ledger_connection = postgresql+psycopg2://u:sesame@h/paas')
+        config = self.load(OWN, 'ledger_connection = postgresql+psycopg2://u:sesame@h/paas')
         self.assertIn('sesame', config.settings.ledger_connection)
         self.assertNotIn('sesame', repr(config))
 
@@ -83,7 +95,8 @@ class LoadTest(unittest.TestCase):
         self.files.write('sources.yaml', SOURCES.replace('nova', '""'))
         self.files.write('paas_pipeline.yaml', PIPELINE.replace('[bus]', '[buss]'))
         self.files.write('own.d/a.yaml', METER.replace('gauge', 'gouge'))
-        lines = self.refused(OWN_METERS, 'workers = 0', 'batch_size = many')
+        self.files.write('lives.d/a.yaml', LIFECYCLE.replace('instance_id', 'instance_id['))
+        lines = self.refused(OWN, 'workers = 0', 'batch_size = many')
         self.assertEqual([
             'ceilometer.conf:0: [paas] batch_size: invalid literal for int() with base 10: \'many\'',
             'ceilometer.conf:0: [paas] workers: Should be greater than or equal to 1',
@@ -91,28 +104,31 @@ class LoadTest(unittest.TestCase):
             "paas_pipeline.yaml:2: no source feeds the sink 'bus'; name it in one, or remove it",
             "sources.yaml:2: exchange is ''; it is printable text of 1 to 255 characters, without blanks around it",
         ], sorted(line for line in lines if not line.startswith('a.yaml')))
-        self.assertTrue(any(line.startswith('a.yaml:4: ') for line in lines), lines)
+        self.assertEqual(['a.yaml:3', 'a.yaml:4'], sorted(line[:8] for line in lines if line.startswith('a.yaml')))
 
     def test_a_missing_file_says_where_it_was_looked_for_and_what_to_do(self):
         os.remove(self.files.path('sources.yaml'))
-        missing, = self.refused(OWN_METERS, 'sources_file = no-such.yaml')
+        missing, = self.refused(OWN, 'sources_file = no-such.yaml')
         self.assertEqual('ceilometer.conf:0: sources_file = no-such.yaml: not found; looked in the directory of '
                          'ceilometer.conf, /etc/ceilometer, /etc/ceilometer_paas, '
                          + ', '.join(reader.prefixes()) +
                          '; copy the one that comes with the package and edit it, or set [paas] sources_file', missing)
-        absolute, = self.refused(OWN_METERS, 'sources_file = /no/such.yaml')
+        absolute, = self.refused(OWN, 'sources_file = /no/such.yaml')
         self.assertIn('sources_file = /no/such.yaml: does not exist; ', absolute)
 
     def test_a_value_with_a_lone_dollar_is_refused_without_showing_it(self):
-        line, = self.refused(OWN_METERS, 'ledger_connection = mysql+pymysql://u:$sesame@h/paas')
+        line, = self.refused(OWN, 'ledger_connection = mysql+pymysql://u:$sesame@h/paas')
         self.assertIn('ceilometer.conf:0: [paas] ledger_connection: $ begins the name of another option', line)
-        lines = self.refused(OWN_METERS, 'sources_file = $sesame')
+        lines = self.refused(OWN, 'sources_file = $sesame')
         self.assertEqual(1, len(lines), lines)
 
     def test_of_the_default_directories_of_definitions_one_suffices(self):
         os.mkdir(self.files.path('ceilometer_paas'))
         os.rename(self.files.path('own.d'), self.files.path('ceilometer_paas/meters.d'))
-        self.assertEqual(['memory'], [meter.name for meter in self.load().meters])
+        os.rename(self.files.path('lives.d'), self.files.path('ceilometer_paas/lifecycles.d'))
+        config = self.load()
+        self.assertEqual((['memory'], ['instance']), ([meter.name for meter in config.meters],
+                                                      [lifecycle.type_name for lifecycle in config.lifecycles]))
 
     def test_ceilometers_own_definitions_beside_ceilometer_conf_do_not_hide_the_shipped_ones(self):
         os.rename(self.files.path('own.d'), self.files.path('meters.d'))
@@ -120,33 +136,40 @@ class LoadTest(unittest.TestCase):
             self.assertIn('trove.instance', [meter.name for meter in self.load().meters])
 
     def test_a_directory_of_definitions_that_an_operator_names_must_be_there(self):
-        line, = self.refused(OWN_METERS, 'meter_definitions_dirs = none.d')
-        self.assertIn('ceilometer.conf:0: meter_definitions_dirs = none.d: not found; looked in ', line)
-        line, = self.refused(OWN_METERS, 'meter_definitions_dirs = sources.yaml')
-        self.assertEqual(f'ceilometer.conf:0: meter_definitions_dirs = sources.yaml: '
-                         f'{self.files.path("sources.yaml")} is a file; name its directory', line)
+        for option in ('meter_definitions_dirs', 'lifecycle_definitions_dirs'):
+            line, = self.refused(OWN, f'{option} = none.d')
+            self.assertIn(f'ceilometer.conf:0: {option} = none.d: not found; looked in ', line)
+            line, = self.refused(OWN, f'{option} = sources.yaml')
+            self.assertEqual(f'ceilometer.conf:0: {option} = sources.yaml: '
+                             f'{self.files.path("sources.yaml")} is a file; name its directory', line)
 
     def test_no_directory_of_definitions_at_all_is_a_mistake(self):
         with mock.patch.object(reader, 'prefixes', return_value=[self.files.path('prefix')]):
             lines = self.refused()
-        self.assertEqual(2, len(lines))
-        self.assertIn('meter_definitions_dirs = /etc/ceilometer/paas_meters.d: does not exist', lines[0])
-        self.assertIn('meter_definitions_dirs = ceilometer_paas/meters.d: not found', lines[1])
+        for line, begin in zip(lines, ('lifecycle_definitions_dirs = /etc/ceilometer/paas_lifecycles.d: does not exist',
+                                       'lifecycle_definitions_dirs = ceilometer_paas/lifecycles.d: not found',
+                                       'meter_definitions_dirs = /etc/ceilometer/paas_meters.d: does not exist',
+                                       'meter_definitions_dirs = ceilometer_paas/meters.d: not found'), strict=True):
+            self.assertIn(begin, line)
 
     def test_an_option_that_there_is_not_is_refused_with_its_line(self):
-        self.assertEqual(["ceilometer.conf:3: [paas] has no option 'workres'; did you mean 'workers'?"],
-                         self.refused(OWN_METERS, 'workres = 3'))
-        self.load(OWN_METERS, '# workres = 3', '[elsewhere]', 'workres: 3')
+        self.assertEqual(["ceilometer.conf:4: [paas] has no option 'workres'; did you mean 'workers'?"],
+                         self.refused(OWN, 'workres = 3'))
+        self.load(OWN, '# workres = 3', '[elsewhere]', 'workres: 3')
 
     def test_a_number_that_is_none_is_refused(self):
         self.assertEqual(['ceilometer.conf:0: [paas] batch_timeout: it is a finite number',
                           'ceilometer.conf:0: [paas] max_backoff: it is a finite number'],
-                         self.refused(OWN_METERS, 'max_backoff = nan', 'batch_timeout = inf'))
+                         self.refused(OWN, 'max_backoff = nan', 'batch_timeout = inf'))
+
+    def test_a_beginning_that_is_no_time_is_refused(self):
+        self.assertEqual(["ceilometer.conf:0: [paas] begin: 'March' is not a date and time; write it as "
+                          '2026-03-01T00:00:00Z or 2026-03-01'], self.refused(OWN, 'begin = March'))
 
     def test_the_state_path_does_not_depend_on_where_a_program_is_started(self):
         for path in ('', 'state'):
             self.assertEqual([f"ceilometer.conf:0: [paas] state_path is '{path}'; it is a path that begins with /"],
-                             self.refused(OWN_METERS, f'state_path = {path}'))
+                             self.refused(OWN, f'state_path = {path}'))
 
     def test_what_the_caller_finds_wrong_with_targets_is_reported_too(self):
         self.files.write('sources.yaml', SOURCES.replace('nova', '""'))
@@ -154,6 +177,6 @@ class LoadTest(unittest.TestCase):
         def dislike(targets, conf):
             raise ConfigError([Problem(target.file, target.line, 'no') for target in targets])
         with self.assertRaises(ConfigError) as caught:
-            load(self.files.conf(f'[paas]\n{OWN_METERS}\n'), dislike)
+            load(self.files.conf(f'[paas]\n{OWN}\n'), dislike)
         self.assertEqual([('paas_pipeline.yaml', 2), ('sources.yaml', 2)],
                          [(os.path.basename(one.file), one.line) for one in caught.exception.problems])

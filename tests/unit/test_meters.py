@@ -144,8 +144,10 @@ class Mistakes(Loading):
                                        "1: a file of meter definitions needs the key 'metric'"])
 
     def test_metric_that_is_no_list(self):
-        self.load(self.write('# all\nmetric: {name: memory}'))
-        self.assertEqual(self.said(), ["2: 'metric' is a list of meter definitions"])
+        for number, text in enumerate(('{name: memory}', '[]'), 1):
+            with self.subTest(text):
+                self.load(self.write(f'# all\nmetric: {text}'))
+                self.assertEqual(self.said(), ["2: 'metric' is a list of meter definitions, at least one"] * number)
 
     def test_a_definition_that_is_no_mapping(self):
         self.load(self.write('metric:\n  - memory'))

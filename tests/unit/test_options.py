@@ -4,6 +4,7 @@
 import os
 import socket
 import unittest
+from datetime import UTC, datetime
 
 from oslo_config import cfg, generator
 
@@ -27,6 +28,9 @@ class OptionsTest(unittest.TestCase):
             (settings.state_path, settings.ledger_connection, settings.workers, settings.batch_size,
              settings.batch_timeout, settings.seen_retention))
         self.assertEqual(('/etc/ceilometer/paas_meters.d', 'ceilometer_paas/meters.d'), settings.meter_definitions_dirs)
+        self.assertEqual(('/etc/ceilometer/paas_lifecycles.d', 'ceilometer_paas/lifecycles.d'),
+                         settings.lifecycle_definitions_dirs)
+        self.assertEqual((None, 300), (settings.begin, settings.max_future))
 
     def test_the_default_ledger_lies_in_the_state_path(self):
         self.assertEqual('sqlite:////srv/paas/ledger.sqlite',
@@ -37,8 +41,13 @@ class OptionsTest(unittest.TestCase):
         self.assertEqual('postgresql+psycopg2://u:sesame@h/paas', settings.ledger_connection)
 
     def test_directories_of_definitions_stand_one_a_line_and_replace_the_default(self):
-        self.assertEqual(('/a', 'b'), self.settings('[paas]\nmeter_definitions_dirs = /a\nmeter_definitions_dirs = b\n'
-                                                    ).meter_definitions_dirs)
+        for option in ('meter_definitions_dirs', 'lifecycle_definitions_dirs'):
+            settings = self.settings(f'[paas]\n{option} = /a\n{option} = b\n')
+            self.assertEqual(('/a', 'b'), getattr(settings, option))
+
+    def test_the_beginning_is_a_time_in_utc(self):
+        for text in ('2026-03-01T00:00:00Z', '2026-03-01 01:00+01:00', '2026-03-01T00:00'):
+            self.assertEqual(datetime(2026, 3, 1, tzinfo=UTC), self.settings(f'[paas]\nbegin = {text}\n').begin)
 
     def test_an_agent_is_known_by_its_host_and_process(self):
         one, other = self.settings().identity, self.settings().identity
@@ -46,7 +55,8 @@ class OptionsTest(unittest.TestCase):
         self.assertNotEqual(one, other, 'two containers may share a host name and a process id')
 
     def test_a_value_out_of_its_bounds_is_refused(self):
-        for line in ('workers = 0', 'batch_size = 10001', 'batch_timeout = 0', 'seen_retention = x'):
+        for line in ('workers = 0', 'batch_size = 10001', 'batch_timeout = 0', 'seen_retention = x',
+                     'max_future = -1', 'begin = 2026-03', 'begin = yesterday'):
             with self.subTest(line), self.assertRaises(ValueError):
                 self.settings(f'[paas]\n{line}\n')
 

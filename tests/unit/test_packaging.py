@@ -11,6 +11,8 @@ import sys
 import unittest
 from collections.abc import Iterator
 
+from ceilometer_paas.config import options
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -25,6 +27,18 @@ class PackagingTest(unittest.TestCase):
             with self.subTest(name.strip()):
                 point = importlib.metadata.EntryPoint(name.strip(), value.strip(), group='')
                 self.assertTrue(callable(point.load()))
+
+    def test_what_the_options_name_by_default_is_installed(self) -> None:
+        setup = configparser.ConfigParser()
+        setup.read(ROOT / 'setup.cfg')
+        shipped = setup['files']['data_files'].strip()
+        self.assertEqual('etc/ceilometer_paas = etc/ceilometer_paas/*', shipped, 'pbr takes all that is below')
+        default = {option.dest: option.default for option in options.OPTS}
+        names = [default['sources_file'], default['pipeline_cfg_file'],
+                 *(name.removeprefix('ceilometer_paas/') for option, names in default.items()
+                   if option.endswith('_definitions_dirs') for name in names if not name.startswith('/'))]
+        self.assertEqual(4, len(names))
+        self.assertEqual([], [name for name in names if not (ROOT / 'etc/ceilometer_paas' / name).exists()])
 
     def test_what_is_imported_is_required(self) -> None:
         required = {_normal(line) for line in (ROOT / 'requirements.txt').read_text().splitlines()
