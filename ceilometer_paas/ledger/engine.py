@@ -2,7 +2,8 @@
 """A SQLAlchemy URL -> an engine that is fit for the ledger, and a driver's errors -> this package's own.
 
 SQLite is set up for many small durable transactions by several processes of one host; PostgreSQL and MariaDB are left
-to oslo.db.
+to oslo.db, but for what a server's administrator may have set otherwise: the isolation of transactions, MariaDB's
+character set, and whether it cuts what is too long.
 """
 
 import sqlite3
@@ -33,6 +34,15 @@ _SQLITE_SETTINGS = (
     'PRAGMA cache_size = -16384',  # KiB: messages are looked up at random among those of a month
     'PRAGMA wal_autocheckpoint = 4000',  # pages: what changes often is copied into the file less often
 )
+_SQL_MODE = 'TRADITIONAL'
+"""Of MariaDB: a value that does not fit is an error."""
+
+_ISOLATION = {
+    False: 'READ COMMITTED',  # what another process has committed is seen, also by a transaction that waited for it
+    True: 'REPEATABLE READ, READ ONLY',  # the answers to several questions fit together
+}
+"""Whether a transaction only reads -> the isolation it needs, in words that both servers know."""
+
 _TRANSIENT = (exception.DBConnectionError, exception.DBDeadlock, exception.DBNonExistentDatabase, exc.OperationalError,
               exc.TimeoutError)
 
@@ -153,5 +163,11 @@ def _create_sqlite(url: sqlalchemy.URL) -> sqlalchemy.Engine:
 def _create_server(url: sqlalchemy.URL) -> sqlalchemy.Engine:
     if url.get_backend_name() == 'mysql' and 'charset' not in url.query:
         url = url.update_query_dict({'charset': 'utf8mb4'})  # oslo.db's default knows only 3-byte characters
-    engine: sqlalchemy.Engine = engines.create_engine(url, max_retries=0)
+    engine: sqlalchemy.Engine = engines.create_engine(url, max_retries=0, mysql_sql_mode=_SQL_MODE)
+
+    @event.listens_for(engine, 'begin')
+    def begin(connection: sqlalchemy.Connection) -> None:
+        reading = connection.get_execution_options().get('reading', False)
+        connection.exec_driver_sql(f'SET TRANSACTION ISOLATION LEVEL {_ISOLATION[reading]}')
+
     return engine

@@ -7,6 +7,10 @@
     source --< outbox      what was recorded, a row for each batch
                  `--< delivery >-- target     to whom it still has to be published
     source --< quarantine  what was set aside
+    source --< journal     facts that are still to be folded, a row for each batch
+    resource --- evidence  what is known of each resource: all that its facts said
+            `--< state_interval                what follows from it: since when it was in which state
+    beginning              its one row is locked by whoever folds
 
 There are no foreign keys: they would cost a look-up for each message, and every row is written by one module.
 """
@@ -25,6 +29,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from oslo_db import exception
 from sqlalchemy import exc
 from sqlalchemy.dialects import mysql
@@ -120,6 +125,64 @@ quarantine = sa.Table(
     sa.UniqueConstraint('source_id', 'digest', name='uniq_quarantine0source_id0digest'),
     sqlite_autoincrement=True, **_MARIADB)
 
+# The times of lives are microseconds since 1970 in UTC.
+beginning = sa.Table(
+    'beginning', metadata,
+    sa.Column('id', sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column('begins_at', sa.BigInteger),
+    **_MARIADB)
+
+journal = sa.Table(
+    'journal', metadata,
+    sa.Column('id', BigId, primary_key=True),
+    sa.Column('source_id', sa.Integer, nullable=False),
+    sa.Column('size', sa.Integer, nullable=False),
+    sa.Column('body', LongText, nullable=False),
+    sqlite_autoincrement=True, **_MARIADB)
+
+resource = sa.Table(
+    'resource', metadata,
+    sa.Column('id', BigId, primary_key=True),
+    sa.Column('resource_type', Id, nullable=False),
+    sa.Column('resource_id', Id, nullable=False),
+    sa.Column('name', Id),
+    sa.Column('project_id', Id),
+    sa.Column('user_id', Id),
+    sa.Column('state', Id, nullable=False),
+    sa.Column('since', sa.BigInteger),
+    sa.Column('known_start', sa.Boolean, nullable=False),
+    sa.UniqueConstraint('resource_type', 'resource_id', name='uniq_resource0resource_type0resource_id'),
+    sa.Index('resource_project_id_resource_type_resource_id_idx', 'project_id', 'resource_type', 'resource_id'),
+    sqlite_autoincrement=True, **_MARIADB)
+
+# Long, and needed by nobody who asks: whoever goes through resources does not have to go through it.
+evidence = sa.Table(
+    'evidence', metadata,
+    sa.Column('resource_no', BigId, primary_key=True, autoincrement=False),
+    sa.Column('body', LongText, nullable=False),
+    **_MARIADB)
+
+state_interval = sa.Table(
+    'state_interval', metadata,
+    sa.Column('id', BigId, primary_key=True),
+    sa.Column('resource_no', sa.BigInteger, nullable=False),
+    sa.Column('begins_at', sa.BigInteger, nullable=False),
+    sa.Column('ends_at', sa.BigInteger, nullable=False),
+    sa.Column('state', Id, nullable=False),
+    sa.Column('project_id', Id),
+    sa.Column('user_id', Id),
+    sa.Column('flavor', Id),
+    sa.Column('size', LongText, nullable=False),
+    sa.Column('host', Id),
+    sa.Column('availability_zone', Id),
+    sa.UniqueConstraint('resource_no', 'begins_at', name='uniq_state_interval0resource_no0begins_at'),
+    sa.Index('state_interval_project_id_ends_at_idx', 'project_id', 'ends_at'),
+    sa.Index('state_interval_ends_at_begins_at_resource_no_idx', 'ends_at', 'begins_at', 'resource_no'),
+    sqlite_autoincrement=True, **_MARIADB)
+
+FOREVER = (1 << 63) - 1
+"""``ends_at`` of an interval that lasts."""
+
 
 def upgrade(engine: sa.Engine) -> None:
     """Create the tables, or bring them up to date; several processes may do so at once.
@@ -178,7 +241,7 @@ def _upgrade(engine: sa.Engine, config: Config) -> None:
             with _ALEMBIC, engine.begin() as connection:
                 config.attributes['connection'] = connection
                 command.upgrade(config, 'head')
-        except (exception.DBError, exc.SQLAlchemyError):
+        except (exception.DBError, exc.SQLAlchemyError, CommandError):
             # Another process may be at it: SQLite lets it finish first, a server lets both collide.
             if attempt + 1 == _ATTEMPTS or engine.dialect.name == 'sqlite':
                 raise

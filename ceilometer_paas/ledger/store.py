@@ -7,8 +7,9 @@ not go on with one that its parent used before the fork.
 
 import functools
 import json
+import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -16,18 +17,26 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from oslo_db import exception
 
-from ceilometer_paas.ledger import engine, quarantine, schema
+from ceilometer_paas import times
+from ceilometer_paas.ledger import engine, lives, quarantine, schema, usage
 from ceilometer_paas.ledger.quarantine import Filter, Row
 from ceilometer_paas.ledger.schema import delivery, message, outbox
+from ceilometer_paas.ledger.usage import Interval, Resource, Scope, Story, Usage
 from ceilometer_paas.model import Entry, Parcel, Quarantined
 
 MAX_PARCEL = 1024 * 1024
 """Characters after which a parcel is closed and another one begun."""
 
+MAX_STEP = MAX_PARCEL // 8
+"""Characters of facts after which a row of the journal is closed, and that are folded at once."""
+
 LONGEST = timedelta(minutes=10)
 """How long a lease can be; the clocks of hosts that share a ledger differ by less."""
 
 _ATTEMPTS = 5
+_PAUSE = 0.01
+"""Seconds between two folds on SQLite, where who waits for a lock looks only now and then whether it is free."""
+
 _SLICE = 1000
 """Rows that one transaction deletes at most, so that nobody waits long for it."""
 
@@ -78,6 +87,7 @@ class Ledger:
         """Record a batch in one transaction: all of it, or nothing.
 
         A message that was seen before changes nothing. An entry whose readings are ``[]`` is seen, but not published.
+        Facts are journalled, for :meth:`fold`.
 
         :param source: ``<endpoint>/<exchange>``, within which message ids are unique
         :param to: names of the publishers that get it; without any, the entries are only seen
@@ -90,8 +100,10 @@ class Ledger:
         def work(connection: sa.Connection) -> set[str]:
             seen, new = _see(connection, source_id, entries, now)
             if target_ids:
-                _put(connection, source_id, target_ids, (f'[{_quote(message_id)},{readings}]'
-                                                         for message_id, readings in new.items() if readings != '[]'))
+                _put(connection, source_id, target_ids, (f'[{_quote(entry.message_id)},{entry.readings}]'
+                                                         for entry in new if entry.readings != '[]'))
+            lives.put(connection, source_id, _parcels((f'[{_quote(entry.message_id)},{entry.facts}]'
+                                                       for entry in new if entry.facts), MAX_STEP))
             quarantine.drop(connection, released)
             quarantine.put(connection, source_id, quarantined, now)
             return seen
@@ -199,6 +211,60 @@ class Ledger:
         """
         return sum(self._write(functools.partial(_release, ids=part)) for part in _slices(ids))
 
+    def begin(self, at: datetime) -> datetime:
+        """Let the ledger of lives begin, if it has not yet; when it began."""
+        with self._read() as connection:
+            began = lives.began(connection)
+        if began is None:
+            began = self._write(functools.partial(lives.begin, at=times.to_micros(at)))
+        assert began is not None
+        return times.from_micros(began)
+
+    def fold(self, size: int = MAX_STEP) -> int:
+        """Fold the oldest facts of the journal into the lives of their resources; several processes take turns.
+
+        :param size: characters of the facts that are folded at once; one row is folded however large it is
+        :returns: how many messages they came from; 0 when nothing is left
+        """
+        messages = self._write(functools.partial(lives.fold, size=size))
+        if messages and self._engine.dialect.name == 'sqlite':
+            time.sleep(_PAUSE)
+        return messages
+
+    def catch_up(self) -> None:
+        """Fold all that has been journalled up to now."""
+        with self._read() as connection:
+            newest = lives.newest(connection)
+        while newest is not None and self._waits(newest):
+            self.fold()
+
+    def intervals(self, scope: Scope, begin: datetime | None = None, end: datetime | None = None) -> Iterator[Interval]:
+        """List the intervals that overlap a period, by type and id of the resource, and time."""
+        return usage.intervals(self._read, scope, begin, end)
+
+    def resources(self, scope: Scope) -> Iterator[Resource]:
+        """List resources, by type and id, deleted ones too; a scope's project is the present one."""
+        return usage.resources(self._read, scope)
+
+    def life(self, scope: Scope) -> list[Story]:
+        """Tell the lives of resources, with the facts behind them."""
+        with self._read() as connection:
+            return usage.stories(connection, scope)
+
+    def usage(self, begin: datetime, end: datetime, scope: Scope,
+              group_by: Sequence[str] = usage.DEFAULT_GROUPS) -> list[Usage]:
+        """Sum the time that resources spent, within a period, in each group.
+
+        :param end: not in the future: what lasts counts until then
+        :param group_by: some of :data:`ceilometer_paas.ledger.usage.GROUPS`
+        """
+        with self._read() as connection:
+            return usage.summed(connection, scope, usage.Period.of(scope, begin, end), group_by)
+
+    def _waits(self, number: int) -> bool:
+        with self._read() as connection:
+            return lives.waits(connection, number)
+
     def _read(self) -> AbstractContextManager[sa.Connection]:
         return engine.begin(self._reader)
 
@@ -225,23 +291,23 @@ def _id_of(connection: sa.Connection, table: sa.Table, name: str) -> int:
 
 
 def _see(connection: sa.Connection, source_id: int, entries: Sequence[Entry],
-         now: datetime) -> tuple[set[str], Mapping[str, str]]:
-    """Remember messages; which were seen before, and the readings of the others."""
+         now: datetime) -> tuple[set[str], Collection[Entry]]:
+    """Remember messages; which were seen before, and the others."""
     if not entries:
-        return set(), {}
+        return set(), ()
     seen = set(connection.scalars(_SEEN, {'source_id': source_id, 'ids': [entry.message_id for entry in entries]}))
     doubles: set[str] = set()
-    new: dict[str, str] = {}
-    for message_id, readings in entries:
-        if message_id in new:
-            doubles.add(message_id)
-        elif message_id not in seen:
-            new[message_id] = readings
+    new: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.message_id in new:
+            doubles.add(entry.message_id)
+        elif entry.message_id not in seen:
+            new[entry.message_id] = entry
     if new:
         seen_at = int(now.timestamp())
         connection.execute(_NEW, [{'source_id': source_id, 'message_id': message_id, 'seen_at': seen_at}
                                   for message_id in new])
-    return seen | doubles, new
+    return seen | doubles, new.values()
 
 
 def _put(connection: sa.Connection, source_id: int, target_ids: Collection[int], items: Iterable[str]) -> None:
@@ -252,13 +318,13 @@ def _put(connection: sa.Connection, source_id: int, target_ids: Collection[int],
                                                for target_id in target_ids])
 
 
-def _parcels(items: Iterable[str]) -> Iterator[str]:
+def _parcels(items: Iterable[str], most: int = MAX_PARCEL) -> Iterator[str]:
     parcel: list[str] = []
     size = 0
     for item in items:
         parcel.append(item)
         size += len(item)
-        if size >= MAX_PARCEL:
+        if size >= most:
             yield f'[{",".join(parcel)}]'
             parcel, size = [], 0
     if parcel:

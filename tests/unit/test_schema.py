@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects import mysql, postgresql
@@ -17,6 +18,8 @@ from sqlalchemy.schema import CreateTable
 
 from ceilometer_paas.errors import ConfigError, Unavailable
 from ceilometer_paas.ledger import engine, schema
+from ceilometer_paas.ledger.store import Ledger
+from tests.ledgers import NOW, entry, fact, telling
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +54,66 @@ class UpgradeTest(unittest.TestCase):
         schema.metadata.create_all(direct)
         self.assertEqual(tables(self.upgrade('ledger.sqlite')), tables(direct))
 
+    def test_the_migrations_make_each_index_as_the_code_says_it(self):
+        """Names and order of columns are the same, which a comparison of columns does not tell."""
+        def indexes(made: sqlalchemy.Engine) -> list[tuple[str, str]]:
+            with made.begin() as connection:
+                return connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'index' "
+                                                  'AND sql IS NOT NULL ORDER BY name').all()
+
+        direct = engine.create(f'sqlite:///{self.directory}/direct.sqlite')
+        self.addCleanup(direct.dispose)
+        schema.metadata.create_all(direct)
+        self.assertTrue(indexes(direct))
+        self.assertEqual(indexes(self.upgrade('ledger.sqlite')), indexes(direct))
+
+    def test_each_revision_keeps_what_there_was(self):
+        """A ledger of the first release has all its rows after the upgrade, and is used on."""
+        file = self.directory / 'ledger.sqlite'
+        made = engine.create(f'sqlite:///{file}')
+        config = schema._config()
+        with made.begin() as connection:
+            config.attributes['connection'] = connection
+            command.upgrade(config, '0001')
+        made.dispose()
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.executescript("""
+                INSERT INTO source VALUES (1, 'cloud/nova');
+                INSERT INTO message VALUES (1, 1, 'm1', 1773129600);
+                INSERT INTO target VALUES (1, 'file', NULL, NULL);
+                INSERT INTO outbox VALUES (1, 1, 11, '[["m1",[]]]');
+                INSERT INTO delivery VALUES (1, 1);
+                INSERT INTO quarantine VALUES (1, 1, 'q', 'decode.bad_field', 'no', '{}', 0, 'd',
+                                               '2026-03-10 08:00:00.000000', '2026-03-10 08:00:00.000000', 1);
+            """)
+            before = self.rows(connection)
+            self.upgrade('ledger.sqlite')
+            self.assertEqual({table: rows for table, rows in self.rows(connection).items() if table in before}, before)
+        self.assertEqual(sorted(map(len, before.values())), [1] * 6)
+        ledger = Ledger(f'sqlite:///{file}')
+        self.addCleanup(ledger.close)
+        self.assertEqual(ledger.record('cloud/nova', [entry('m1'), telling('m2', fact('active'))], (), (), NOW), {'m1'})
+        self.assertEqual((ledger.fold(), ledger.begin(NOW)), (1, NOW))
+
+    @staticmethod
+    def rows(connection: sqlite3.Connection) -> dict[str, list[tuple]]:
+        names = [name for name, in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: connection.execute(f'SELECT * FROM {name}').fetchall() for name in names
+                if name in schema.metadata.tables}
+
+    def test_a_revision_that_broke_off_is_begun_again(self):
+        """Some tables may be there already: MariaDB commits each by itself."""
+        made = self.upgrade('ledger.sqlite')
+        for left in 'DROP TABLE state_interval', 'DROP INDEX state_interval_project_id_ends_at_idx', 'SELECT 1':
+            with self.subTest(left):
+                with made.begin() as connection:
+                    connection.exec_driver_sql(left)
+                    connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+                schema.upgrade(made)
+                with made.begin() as connection:
+                    self.assertEqual(compare_metadata(MigrationContext.configure(connection), schema.metadata), [])
+                    self.assertEqual(connection.exec_driver_sql('SELECT count(*) FROM beginning').scalar(), 1)
+
     def test_the_directory_is_made(self):
         """The state directory need not exist; strangers cannot look into one that is made."""
         self.upgrade('deep', 'down', 'ledger.sqlite')
@@ -82,7 +145,7 @@ class UpgradeTest(unittest.TestCase):
         """A ledger that a newer program wrote is left alone."""
         with self.upgrade('ledger.sqlite').begin() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-        with self.assertRaisesRegex(ConfigError, 'revision 9999, .* up to 0001; install the newer program'):
+        with self.assertRaisesRegex(ConfigError, 'revision 9999, .* up to 0002; install the newer program'):
             self.upgrade('ledger.sqlite')
 
     def test_a_place_without_a_database_is_refused(self):
@@ -122,7 +185,8 @@ class ServerTest(unittest.TestCase):
 
     def test_servers_number_the_rows_that_are_found_by_number(self):
         """Ids are given by the server, and are large enough for a life of messages."""
-        for table in schema.message, schema.outbox, schema.quarantine:
+        for table in (schema.message, schema.outbox, schema.quarantine, schema.journal, schema.resource,
+                      schema.state_interval):
             with self.subTest(table.name):
                 self.assertIn('id BIGSERIAL', str(CreateTable(table).compile(dialect=postgresql.dialect())))
                 self.assertIn('id BIGINT NOT NULL AUTO_INCREMENT',

@@ -17,7 +17,7 @@ from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger import quarantine, store
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Entry
-from tests.ledgers import NOW, SOURCE, LedgerCase, entry, ids_in, published, refusal
+from tests.ledgers import NOW, SOURCE, LedgerCase, entry, fact, ids_in, published, refusal, telling
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,11 +88,28 @@ class RecordTest(LedgerCase):
         self.assertEqual([len(json.loads(parcel.body)) for parcel in parcels], [3, 3, 1])
         self.assertEqual(self.ledger.backlog(), {'file': 3, 'bus': 3})
 
+    def test_facts_are_journalled_once(self):
+        """A batch's facts are one row; what was seen before, and what tells nothing, leaves none."""
+        first = telling('m1', fact('active', 1), fact('active', 1, 'r2'))
+        self.ledger.record(SOURCE, [first, entry('m2'), telling('m3', fact('stopped', 2)), first], (), ['file'], NOW)
+        self.ledger.record(SOURCE, [first, entry('m4')], (), ['file'], NOW)
+        self.assertEqual(self.count('journal'), 1)
+        self.assertEqual(published(self.ledger, 'file'), ['m2', 'm4'])
+        self.assertEqual(self.ledger.fold(), 2)
+
+    def test_the_facts_of_a_large_batch_become_several_rows(self):
+        """A row of the journal is closed at about 128 KiB, so that each can be folded by itself."""
+        told = [fact('active', 1, attributes={'metadata': 'x' * (store.MAX_STEP // 3)})]
+        self.ledger.record(SOURCE, [telling(f'm{number}', *told) for number in range(7)], (), (), NOW)
+        self.assertEqual([self.ledger.fold() for _ in range(4)], [3, 3, 1, 0])
+
     def test_a_broken_transaction_leaves_nothing(self):
         """When the commit fails, neither messages nor quarantined ones are there, and the batch can be tried again."""
+        batch = [entry('m1'), telling('m2', fact('active', 1))]
         with broken('commit', lambda connection: fail(exception.DBConnectionError())), self.assertRaises(Unavailable):
-            self.ledger.record(SOURCE, [entry('m1')], [refusal('{}')], ['file'], NOW)
+            self.ledger.record(SOURCE, batch, [refusal('{}')], ['file'], NOW)
         self.assertEqual((self.ledger.pending('file'), self.ledger.quarantine_list()), ([], []))
+        self.assertEqual(self.ledger.fold(), 0)
         self.assertEqual(self.ledger.record(SOURCE, [entry('m1')], [refusal('{}')], ['file'], NOW), set())
         self.assertEqual(published(self.ledger, 'file'), ['m1'])
 
@@ -114,10 +131,6 @@ class RecordTest(LedgerCase):
         with self.assertLogs('oslo_db'), self.assertRaises(exception.DBError) as caught:
             self.ledger.record(SOURCE, [Entry(['not', 'text'], '[]')], (), (), NOW)
         self.assertNotIsInstance(caught.exception, exception.DBConnectionError)
-
-    def count(self, table: str) -> int:
-        with closing(sqlite3.connect(self.file)) as connection:
-            return connection.execute(f'SELECT count(*) FROM {table}').fetchone()[0]
 
 
 class OutageTest(LedgerCase):
@@ -185,8 +198,7 @@ class DeliveryTest(LedgerCase):
         self.assertEqual(self.ledger.pending('file'), [])
         self.assertEqual(self.ledger.pending('bus'), [parcel])
         self.ledger.delivered('bus', [parcel.id], [], NOW)
-        with closing(sqlite3.connect(self.file)) as connection:
-            self.assertEqual(connection.execute('SELECT id FROM outbox').fetchall(), [])
+        self.assertEqual(self.count('outbox'), 0)
 
     def test_marking_off_twice_does_no_harm(self):
         """Marks of a process that lost its lease change nothing, even when new parcels have come since."""
@@ -342,10 +354,11 @@ class QuarantineTest(LedgerCase):
 class SharingTest(LedgerCase):
     def test_processes_record_overlapping_batches_once(self):
         """Collectors that get the same messages record each exactly once, while a deliverer empties the outbox."""
-        ledger = Ledger(f'sqlite:///{self.file}')
+        url = self.url.removesuffix('?timeout=0.1')
+        ledger = Ledger(url)
         self.addCleanup(ledger.close)
         workers = [subprocess.Popen([sys.executable, '-c', f'from tests.unit.test_store import record_many as record; '
-                                     f'record({str(self.file)!r}, {offset})'], cwd=ROOT) for offset in range(3)]
+                                     f'record({url!r}, {offset})'], cwd=ROOT) for offset in range(3)]
         got: list[str] = []
         while any(worker.poll() is None for worker in workers) or ledger.backlog():
             parcels = ledger.pending('file')
@@ -368,8 +381,8 @@ class SharingTest(LedgerCase):
         self.assertEqual(len(seen), 150)
 
 
-def record_many(file: str, offset: int) -> None:
-    ledger = Ledger(f'sqlite:///{file}')
+def record_many(url: str, offset: int) -> None:
+    ledger = Ledger(url)
     for start in range(0, 300, 10):
         first = (start + offset * 5) % 300
         ledger.record(SOURCE, map_entries(f'm{number % 300}' for number in range(first, first + 10)), (), ['file'], NOW)
