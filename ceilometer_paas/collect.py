@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way in, written once: decode -> translate -> record. Envelopes come in, one outcome for each goes out.
+"""The way in, written once: decode -> translate, observe -> record. Envelopes come in, one outcome for each goes out.
 
 A batch is one ledger transaction. When the call returns, everything in the batch has its outcome durably; when it
 raises, nothing of the batch has been recorded, or all of it has and a second call finds duplicates.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from ceilometer_paas import times
 from ceilometer_paas.config.sources import Queue
 from ceilometer_paas.errors import Refused
 from ceilometer_paas.model import (
@@ -20,10 +21,12 @@ from ceilometer_paas.model import (
     RETRIED,
     Entry,
     Envelope,
+    Fact,
     Notification,
     Outcome,
     Quarantined,
     Reading,
+    dump_facts,
     dump_readings,
 )
 
@@ -32,7 +35,7 @@ MAX_REASON = 500
 """Characters of a refusal's reason that are kept."""
 
 MAX_ENTRY = 4 * 1024 * 1024
-"""Characters of one message's readings, so that no database refuses a row for its size (MariaDB: 16 MiB)."""
+"""Characters of one message's readings and facts, so that no database refuses a row for its size (MariaDB: 16 MiB)."""
 
 _SECRET = 'token|password|secret|credential|catalog'
 _SECRET_KEY = re.compile(_SECRET, re.IGNORECASE)
@@ -55,12 +58,14 @@ class Collector:
     """
 
     def __init__(self, queue: Queue, decode: Callable[[Envelope], Notification],
-                 translate: Callable[[Notification, str], tuple[Reading, ...]], *,
+                 translate: Callable[[Notification, str], tuple[Reading, ...]],
+                 observe: Callable[[Notification, str, int], tuple[Fact, ...]], *,
                  ledger: Ledger, targets: Sequence[str]) -> None:
         self.queue = queue
         self.counts: Counter[str] = Counter()
         self._decode = decode
         self._translate = translate
+        self._observe = observe
         self._ledger = ledger
         self._targets = tuple(targets)
 
@@ -74,24 +79,27 @@ class Collector:
         entries: list[Entry] = []
         quarantined: list[Quarantined] = []
         places: dict[str, int] = {}
+        micros = times.to_micros(now)
         for place, envelope in enumerate(envelopes):
             try:
                 notification = self._decode(envelope)
                 readings = self._translate(notification, self.queue.name)
-                text = dump_readings(readings) if readings else ''
-                if len(text) > MAX_ENTRY:
-                    raise Refused('collect.too_large', f'{len(text)} characters')
+                facts = self._observe(notification, self.queue.name, micros)
+                entry = Entry(notification.message_id, dump_readings(readings), dump_facts(facts) if facts else '')
+                size = len(entry.readings) + len(entry.facts)
+                if size > MAX_ENTRY:
+                    raise Refused('collect.too_large', f'{size} characters')
             except Refused as refused:
                 quarantined.append(self._set_aside(envelope, refused))
                 outcomes.append(Outcome('quarantined', refused.code, refused.reason))
                 continue
-            if not text:
+            if not readings and not facts:
                 outcomes.append(NO_DEFINITION)
             elif notification.message_id in places:
                 outcomes.append(DUPLICATE)
             else:
                 places[notification.message_id] = place
-                entries.append(Entry(notification.message_id, text))
+                entries.append(entry)
                 outcomes.append(RECORDED)
         if entries or quarantined:
             seen = self._ledger.record(self.queue.source, entries, quarantined, self._targets, now,

@@ -5,18 +5,19 @@ A file has a JSON object on each line: a bare notification, or a capture of a bu
 ``body``). A bare one does not say where it came from; its queue is the one that may speak of what it says.
 """
 
+import contextlib
 import functools
 import gzip
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import IO, Any, NamedTuple
 
+from ceilometer_paas import times
 from ceilometer_paas.collect import Collector, load_envelope
 from ceilometer_paas.config.load import Configuration
-from ceilometer_paas.config.meters import Meter
-from ceilometer_paas.config.sources import Queue, Sources
+from ceilometer_paas.config.sources import FORMATS, Queue
 from ceilometer_paas.decode import open_envelope
 from ceilometer_paas.errors import Refused
 from ceilometer_paas.ledger.store import Ledger
@@ -85,8 +86,8 @@ class Router:
     :raises LookupError: there is no queue on that endpoint, or none there with that exchange
     """
 
-    def __init__(self, sources: Sources, meters: Sequence[Meter], *,
-                 endpoint: str | None = None, exchange: str | None = None) -> None:
+    def __init__(self, config: Configuration, *, endpoint: str | None = None, exchange: str | None = None) -> None:
+        sources = config.sources
         self._queues = [queue for queue in sources.queues.values() if endpoint in (None, queue.endpoint.name)]
         if not self._queues:
             raise LookupError(f'there is no queue on an endpoint {endpoint!r}; there are the endpoints '
@@ -96,8 +97,8 @@ class Router:
             raise LookupError(f'there is no queue with the exchange {exchange!r}; there are the exchanges '
                               f'{", ".join(exchanges)}')
         self._queues_of = sources.queues_of
-        self._names = functools.lru_cache(_REMEMBERED)(
-            lambda event_type: [meter.name for meter in meters if meter.matches(event_type)])
+        self._meters, self._lifecycles = config.meters, config.lifecycles
+        self._names = functools.lru_cache(_REMEMBERED)(self._find_names)
         self._exchange = exchange
 
     def __call__(self, item: Item) -> Queue:
@@ -116,15 +117,26 @@ class Router:
             queue.topic == topic, queue.format == message_format))
 
     def _speaks_of(self, message: Any) -> tuple[str, list[str]]:
-        """Give a message's format and the metric types that it would have."""
+        """Give a message's format and the metric types that it may speak of."""
         if not isinstance(message, dict):
-            return 'oslo', []
-        payload = message.get('payload')
-        if isinstance(payload, dict) and 'service_type' in payload and isinstance(payload.get('metrics'), list):
-            names = (metric.get('metric_name') for metric in payload['metrics'] if isinstance(metric, dict))
-            return 'paas-event', [name for name in names if isinstance(name, str)]
-        event_type = message.get('event_type')
-        return 'oslo', self._names(event_type) if isinstance(event_type, str) else []
+            return FORMATS[0], []
+        payload, event_type = message.get('payload'), message.get('event_type')
+        if not isinstance(payload, dict) or not isinstance(event_type, str):
+            return FORMATS[0], []
+        if 'service_type' not in payload or 'instance_id' not in payload:
+            return FORMATS[0], self._names(FORMATS[0], event_type)
+        metrics = payload.get('metrics')
+        names = [metric.get('metric_name') for metric in (metrics if isinstance(metrics, list) else ())
+                 if isinstance(metric, dict)]
+        return FORMATS[1], [name for name in names if isinstance(name, str)] + self._names(
+            FORMATS[1], event_type, str(payload['service_type']))
+
+    def _find_names(self, message_format: str, event_type: str, service_type: str = '') -> list[str]:
+        """Name the meters of all definitions that speak of a type of event."""
+        meters = self._meters if message_format == FORMATS[0] else ()
+        return [meter.name for meter in meters if meter.matches(event_type)] + [
+            name for lifecycle in self._lifecycles if lifecycle.format == message_format
+            and lifecycle.matches(event_type) for name in lifecycle.meter_names(service_type)]
 
 
 class Replay:
@@ -132,6 +144,7 @@ class Replay:
 
     :param route: chooses a line's queue
     :param build: makes the way in of a queue
+    :ivar earliest: the time of the message that was sent first
     """
 
     def __init__(self, route: Callable[[Item], Queue], build: Callable[[Queue], Collector], *, clock: Clock,
@@ -140,6 +153,7 @@ class Replay:
         self._build = build
         self._clock = clock
         self._batch_size = batch_size
+        self.earliest: datetime | None = None
         self._ways: dict[str, Handler] = {}
         self._batches: dict[str, list[Envelope]] = defaultdict(list)
 
@@ -149,6 +163,7 @@ class Replay:
         :raises Unavailable: the ledger cannot be reached; what was recorded before stays, and is a duplicate next time
         """
         for item in items:
+            self._look_at_time(item.envelope.message)
             queue = self._route(item)
             if queue.name not in self._ways:
                 self._ways[queue.name] = Handler(self._build(queue), self._clock)
@@ -165,6 +180,11 @@ class Replay:
     def counts(self) -> Counter[str]:
         """Messages by outcome."""
         return sum((way.collect.counts for way in self._ways.values()), Counter())
+
+    def _look_at_time(self, message: Any) -> None:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            sent = times.parse_utc(message['timestamp'])
+            self.earliest = min(self.earliest or sent, sent)
 
     def _flush(self, name: str) -> None:
         self._ways[name](self._batches.pop(name))

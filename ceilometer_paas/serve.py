@@ -16,10 +16,11 @@ from ceilometer_paas.collect import Collector
 from ceilometer_paas.config.load import Configuration
 from ceilometer_paas.config.sources import Endpoint, Queue
 from ceilometer_paas.decode import Decoder
-from ceilometer_paas.deliver import Deliverer
+from ceilometer_paas.deliver import IDLE, Deliverer
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.listen import Background, DeadLetters, Handler, Listener
+from ceilometer_paas.observe import Observer
 from ceilometer_paas.publish import samples
 from ceilometer_paas.publish.load import load_publishers
 from ceilometer_paas.translate import Translator
@@ -46,11 +47,18 @@ def way_in(config: Configuration, ledger: Ledger, targets: Sequence[str] | None 
     settings = config.settings
     names = [target.name for target in config.targets] if targets is None else targets
     translate = Translator(config.meters, config.sources.queues_of, settings.max_metrics)
+    observe = observer(config)
 
     def build(queue: Queue) -> Collector:
         decode = Decoder(queue.format, settings.max_message_size, settings.max_metrics)
-        return Collector(queue, decode, translate, ledger=ledger, targets=names)
+        return Collector(queue, decode, translate, observe, ledger=ledger, targets=names)
     return build
+
+
+def observer(config: Configuration) -> Observer:
+    """Prepare what reads facts out of notifications."""
+    formats = {queue.name: queue.format for queue in config.sources.queues.values()}
+    return Observer(config.lifecycles, config.sources.queues_of, formats, config.settings.max_future)
 
 
 class Collecting:
@@ -63,6 +71,7 @@ class Collecting:
         settings = config.settings
         self._ledger = Ledger(settings.ledger_connection)
         self._stop = threading.Event()
+        self._clock = clock
         self._logged: Counter[str] = Counter()
         self._max_backoff = settings.max_backoff
         build = way_in(config, self._ledger)
@@ -92,7 +101,7 @@ class Collecting:
 
         :raises ConfigError: the ledger's connection cannot be right
         """
-        if not open_ledger(self._ledger, self._stop, self._max_backoff):
+        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff):
             return
         for part in self._parts:
             part.start()
@@ -119,7 +128,7 @@ class Collecting:
 
 
 class Delivering:
-    """Every publisher of a process, a thread each, and the ledger that they empty.
+    """Every publisher of a process, a thread each, the ledger that they empty, and what folds its lives.
 
     :param clock: tells the time
     :raises ConfigError: a publisher cannot be loaded
@@ -137,6 +146,7 @@ class Delivering:
         self.deliverers = [Deliverer(self._ledger, publisher, samples.build, holder=settings.identity, clock=clock,
                                      max_backoff=settings.max_backoff) for publisher in publishers]
         self._parts = [*(Background(f'deliver-{deliverer.name}', deliverer.run) for deliverer in self.deliverers),
+                       Background('fold', self._fold),
                        Background('prune', every(PRUNE_EVERY, self._prune))]
 
     def start(self) -> None:
@@ -144,7 +154,7 @@ class Delivering:
 
         :raises ConfigError: the ledger's connection cannot be right
         """
-        if not open_ledger(self._ledger, self._stop, self._max_backoff):
+        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff):
             return
         with contextlib.suppress(Unavailable):
             for target, parcels in sorted(self._ledger.backlog().items()):
@@ -161,12 +171,22 @@ class Delivering:
         self._ledger.close()
 
     def drain(self) -> None:
-        """Deliver, in this thread, all that waits.
+        """Fold and deliver, in this thread, all that waits.
 
         :raises Unavailable: a publisher or the ledger cannot be reached
         """
+        self._ledger.catch_up()
         for deliverer in self.deliverers:
             deliverer.drain()
+
+    def _fold(self, stop: threading.Event) -> None:
+        """Fold what is journalled, until asked to stop."""
+        attempts = until(stop, self._max_backoff, lambda state: LOG.warning(
+            'Nothing is lost, but lives are not folded: %s', state.outcome and state.outcome.exception()))
+        with contextlib.suppress(tenacity.RetryError):
+            while not stop.is_set():
+                if not attempts(self._ledger.fold):
+                    stop.wait(IDLE)
 
     def _prune(self) -> None:
         try:
@@ -196,8 +216,10 @@ def stop_all(parts: Sequence[Background]) -> None:
             stopped.result()
 
 
-def open_ledger(ledger: Ledger, stop: threading.Event, max_backoff: float) -> bool:
+def open_ledger(ledger: Ledger, clock: Callable[[], datetime], stop: threading.Event, max_backoff: float) -> bool:
     """Bring the ledger's schema up to date as soon as it can be reached; False if `stop` came first.
+
+    A ledger that has no beginning begins now.
 
     :raises ConfigError: the ledger's connection cannot be right
     """
@@ -205,8 +227,12 @@ def open_ledger(ledger: Ledger, stop: threading.Event, max_backoff: float) -> bo
         assert state.outcome is not None
         LOG.warning('The ledger cannot be opened yet: %s (try %d)', state.outcome.exception(), state.attempt_number)
 
+    def open_it() -> None:
+        ledger.upgrade()
+        ledger.begin(clock())
+
     try:
-        until(stop, max_backoff, say)(ledger.upgrade)
+        until(stop, max_backoff, say)(open_it)
     except tenacity.RetryError:
         return False
     return True

@@ -14,7 +14,8 @@ from ceilometer_paas.config.sources import Endpoint, Queue
 from ceilometer_paas.decode import Decoder
 from ceilometer_paas.errors import Refused, Unavailable
 from ceilometer_paas.ledger.store import Ledger
-from ceilometer_paas.model import Envelope
+from ceilometer_paas.ledger.usage import Scope
+from ceilometer_paas.model import Envelope, Fact
 from tests import messages
 from tests.ledgers import LedgerCase, published
 
@@ -31,11 +32,19 @@ def translate(notification, queue):
     return notification.readings
 
 
+def observe(notification, queue, now):
+    if notification.event_type != 'acme-queue.create':
+        return ()
+    payload = notification.payload
+    return (Fact('acme-queue', payload['instance_id'], 'transition', notification.event_type, now - 5, now - 5,
+                 'active', project_id=payload['project_id']),)
+
+
 class CollectorTest(LedgerCase):
 
     def setUp(self):
         super().setUp()
-        self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=self.ledger,
+        self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, observe, ledger=self.ledger,
                                  targets=['file'])
 
     def collected(self, *given):
@@ -53,6 +62,15 @@ class CollectorTest(LedgerCase):
         self.assertEqual(['decode.no_payload', 'source.not_mapped'],
                          sorted(row.code for row in self.ledger.quarantine_list()))
         self.assertEqual(6, sum(self.collect.counts.values()))
+
+    def test_a_message_that_tells_of_a_life_alone_is_recorded_and_published_nowhere(self):
+        born = messages.paas_event(event_type='acme-queue.create', payload__metrics=..., payload__record_type='event')
+        self.assertEqual(['recorded', 'duplicate'], self.collected(born, born))
+        self.assertEqual([], published(self.ledger, 'file'))
+        self.assertEqual(1, self.ledger.fold())
+        (resource,) = self.ledger.resources(Scope(NOW - timedelta(hours=1)))
+        self.assertEqual(('acme-queue', 'q-1', 'active', NOW - timedelta(microseconds=5)),
+                         (resource.resource_type, resource.resource_id, resource.state, resource.since))
 
     def test_a_duplicate_changes_nothing(self):
         self.assertEqual(['recorded'], self.collected(messages.paas_event()))
@@ -95,13 +113,13 @@ class CollectorTest(LedgerCase):
         class Down:
             def record(self, *args):
                 raise Unavailable('down')
-        collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=Down(), targets=[])
+        collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, observe, ledger=Down(), targets=[])
         with self.assertRaises(Unavailable):
             collect([messages.envelope(messages.paas_event())], NOW)
         self.assertEqual(0, sum(collect.counts.values()))
 
     def test_outside_the_pipeline_a_message_is_seen_and_not_published(self):
-        collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=self.ledger, targets=[])
+        collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, observe, ledger=self.ledger, targets=[])
         self.assertEqual(['recorded'], [str(outcome) for outcome in
                                         collect([messages.envelope(messages.paas_event())], NOW)])
         self.assertEqual(['duplicate'], self.collected(messages.paas_event()))
@@ -117,7 +135,8 @@ class CollectorTest(LedgerCase):
         with tempfile.TemporaryDirectory() as directory:
             ledger = Ledger(f'sqlite:///{directory}/ledger.sqlite')
             ledger.upgrade()
-            collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=ledger, targets=['file'])
+            collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, observe, ledger=ledger,
+                                targets=['file'])
             for batch in batches:
                 collect([messages.envelope(message) for message in batch], NOW)
             out = published(ledger, 'file')

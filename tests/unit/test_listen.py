@@ -30,7 +30,7 @@ class HandlerTest(LedgerCase):
 
     def setUp(self):
         super().setUp()
-        self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, ledger=self.ledger,
+        self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, lambda *_: (), ledger=self.ledger,
                                  targets=['file'])
         self.stop = threading.Event()
         self.handle = Handler(self.collect, lambda: datetime(2026, 3, 10, 9, tzinfo=UTC), self.stop, 0.01)

@@ -70,7 +70,7 @@ class TestReplay(WorkspaceTestCase):
         @settings(max_examples=40, deadline=None)
         @given(strategies.lists(texts, max_size=12))
         def check(texts):
-            replay = Replay(Router(config.sources, config.meters), serve.way_in(config, ledger, ()),
+            replay = Replay(Router(config), serve.way_in(config, ledger, ()),
                             clock=serve.utcnow, batch_size=4)
             replay(read(io.BytesIO(b'\n'.join(texts)), False))
             self.assertEqual(len([text for text in texts if text.strip()]), replay.counts().total())
@@ -83,7 +83,7 @@ class TestRouter(WorkspaceTestCase):
     def route(self, document, **arguments):
         """Choose a document's queue."""
         config = load(prepare(['test', f'--config-file={self.directory}/ceilometer.conf']))
-        return Router(config.sources, config.meters, **arguments)(lines(document)[0]).name
+        return Router(config, **arguments)(lines(document)[0]).name
 
     def test_exchange(self):
         """A capture belongs to the queue with its exchange, whatever it says."""
