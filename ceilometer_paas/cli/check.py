@@ -11,8 +11,9 @@ from cliff import command
 
 from ceilometer_paas import transport
 from ceilometer_paas.config import meters, options
+from ceilometer_paas.config.lifecycles import Lifecycle
 from ceilometer_paas.config.load import Configuration, load
-from ceilometer_paas.config.sources import Endpoint
+from ceilometer_paas.config.sources import Endpoint, Sources
 from ceilometer_paas.errors import ConfigError, Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.publish.load import load_publishers
@@ -48,7 +49,8 @@ class Check(command.Command):  # type: ignore[misc]
             print(line, file=self.app.stderr)
         if not failed:
             print(f'ok: {len(config.sources.endpoints)} endpoints, {len(config.sources.queues)} queues, '
-                  f'{len(config.meters)} meter definitions, {len(config.targets)} publishers', file=self.app.stdout)
+                  f'{len(config.meters)} meter definitions, {len(config.lifecycles)} lifecycle definitions, '
+                  f'{len(config.targets)} publishers', file=self.app.stdout)
         return 1 if failed else 0
 
     def _look(self, config: Configuration, connect: bool) -> Iterator[str]:
@@ -96,7 +98,35 @@ def notes(config: Configuration) -> Iterator[str]:
     for meter in config.meters:
         if not sources.queues_of(meter.name):
             yield f'{meter.file}:{meter.line}: {meter.name} is inactive: no metric type of the source map covers it'
+    yield from _inactive_lifecycles(config)
+    given = {meter.name for meter in config.meters}.union(*map(_meters_of, config.lifecycles))
     read = {queue.name for queue in sources.queues.values() if queue.format == 'oslo'}
     for pattern, queues in sources.metric_types.items():
-        if read.issuperset(queues) and not any(fnmatchcase(meter.name, pattern) for meter in config.meters):
+        if read.issuperset(queues) and not any(fnmatchcase(name, pattern) for name in given):
             yield f'no definition gives the metric type {pattern}, which is mapped to {", ".join(queues)}'
+
+
+def _inactive_lifecycles(config: Configuration) -> Iterator[str]:
+    """Say which lifecycles are not kept, by the first definition of each resource type."""
+    said = set()
+    for lifecycle in config.lifecycles:
+        of, why = lifecycle.type_name or 'resources of any type', _why_inactive(lifecycle, config.sources)
+        if why and (of, why) not in said:
+            said.add((of, why))
+            yield f'{lifecycle.file}:{lifecycle.line}: the lifecycle of {of} is inactive: {why}'
+
+
+def _why_inactive(lifecycle: Lifecycle, sources: Sources) -> str:
+    """Say why a definition is not used; nothing if it is, or if only messages can tell: those that name their type."""
+    names = _meters_of(lifecycle)
+    if not names:
+        return 'no definition of it names a meter'
+    if all(queue.format != lifecycle.format for queue in sources.queues.values()):
+        return f'no queue of the source map has the format {lifecycle.format}'
+    if lifecycle.type_name and not any(map(sources.queues_of, names)):
+        return f'no metric type of the source map covers {", ".join(names)}'
+    return ''
+
+
+def _meters_of(lifecycle: Lifecycle) -> list[str]:
+    return sorted(lifecycle.meter_names(lifecycle.type_name))

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +20,18 @@ import yaml
 from cliff import lister
 
 from ceilometer_paas import serve, simulate, transport
-from ceilometer_paas.cli.common import Columns
+from ceilometer_paas.cli import usage
+from ceilometer_paas.cli.common import Columns, open_lives
 from ceilometer_paas.cli.simulate import add_day, send
 from ceilometer_paas.config import reader
 from ceilometer_paas.config.load import Configuration, load
 from ceilometer_paas.errors import Unavailable
+from ceilometer_paas.ledger.usage import Scope, Usage
 
 BEGIN = datetime(2026, 3, 10, tzinfo=UTC)
 """A fixed day: the demonstration prints the same whenever it is run."""
+
+END = BEGIN + timedelta(days=1)
 
 _PATIENCE = 60.0
 """Seconds to wait for what takes one or two."""
@@ -41,7 +45,9 @@ transport_url = fake://
 state_path = {directory}
 sources_file = {directory}/sources.yaml
 meter_definitions_dirs = {shipped}/meters.d
+lifecycle_definitions_dirs = {shipped}/lifecycles.d
 pipeline_cfg_file = {directory}/paas_pipeline.yaml
+begin = {begin}
 '''
 _LOOK = '''
 {received} messages: {outcomes}.
@@ -50,9 +56,14 @@ _LOOK = '''
   ledger    {directory}/ledger.sqlite
   config    {directory}/ceilometer.conf, sources.yaml, paas_pipeline.yaml
   meters    {shipped}/meters.d
+  lives     {shipped}/lifecycles.d
 
 Look further:
 
+  {program} --config-file {directory}/ceilometer.conf resource list
+  {program} --config-file {directory}/ceilometer.conf resource show {resource}
+  {program} --config-file {directory}/ceilometer.conf interval list --resource-type instance --begin {noon}
+  {program} --config-file {directory}/ceilometer.conf usage list --begin {begin} --end {end} --project {project}
   {program} --config-file {directory}/ceilometer.conf source list
   {program} --config-file {directory}/ceilometer.conf meter list
   {program} --config-file {directory}/ceilometer.conf quarantine list
@@ -60,9 +71,13 @@ Look further:
 
 
 class Demo(lister.Lister):  # type: ignore[misc]
-    """Meter a small cloud's day, and show by project and meter what was metered."""
+    """Meter a small cloud's day: what was metered by project and meter, and how long resources were in which state.
+
+    For a program (-f json and the like) what was metered is all that goes to stdout.
+    """
 
     _done = ''
+    _used: Columns = (), []
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the options."""
@@ -81,10 +96,17 @@ class Demo(lister.Lister):  # type: ignore[misc]
         write_files(directory, shipped)
         config = load(self.app.read_conf([f'--config-file={directory}/ceilometer.conf']))
         counts = meter(config, simulate.cloud_day(parsed_args.seed, BEGIN, servers=parsed_args.vms))
+        tenants = simulate.tenants(parsed_args.seed)
+        names = {tenant.project_id: tenant.name for tenant in tenants}
+        with open_lives(config.conf, BEGIN) as (ledger, beginning):
+            self._used = lived(ledger.usage(BEGIN, END, Scope(beginning), ('project_id', 'resource_type', 'state')),
+                               names)
+            changes = Counter(interval.resource_id for interval in ledger.intervals(Scope(beginning), BEGIN, END))
         self._done = _LOOK.format(
             program=_program(), directory=directory, shipped=shipped, received=counts.total(),
-            outcomes=', '.join(f'{number} {outcome}' for outcome, number in sorted(counts.items())))
-        names = {tenant.project_id: tenant.name for tenant in simulate.tenants(parsed_args.seed)}
+            outcomes=', '.join(f'{number} {outcome}' for outcome, number in sorted(counts.items())),
+            resource=max(changes, key=changes.__getitem__), project=tenants[0].project_id,
+            noon=f'{BEGIN:%Y-%m-%d}T12:00', begin=BEGIN.date(), end=END.date())
         with open(directory / 'samples.jsonl', encoding='utf-8') as lines:
             return ('project', 'meter', 'samples', 'resources', 'volume', 'is', 'unit'), \
                 summary(map(json.loads, lines), names)
@@ -92,6 +114,9 @@ class Demo(lister.Lister):  # type: ignore[misc]
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run, and say where everything lies; not among the data if those are for a program."""
         status: int = super().run(parsed_args)
+        if parsed_args.formatter == 'table':
+            print('\nIn which state resources were that day, in seconds of all together:\n', file=self.app.stdout)
+            self.formatter.emit_list(*self._used, self.app.stdout, parsed_args)
         print(self._done, file=self.app.stdout if parsed_args.formatter == 'table' else self.app.stderr)
         return status
 
@@ -106,7 +131,8 @@ def write_files(directory: Path, shipped: Path) -> None:
     sources['metric_types']['acme-queue.*'] = 'acme.usage'
     pipeline = {'sources': [{'name': 'all', 'meters': ['*'], 'sinks': ['samples']}],
                 'sinks': [{'name': 'samples', 'publishers': [f'file://{directory}/samples.jsonl?json']}]}
-    for name, text in (('ceilometer.conf', _CONF.format(directory=directory, shipped=shipped)),
+    conf = _CONF.format(directory=directory, shipped=shipped, begin=BEGIN.isoformat())
+    for name, text in (('ceilometer.conf', conf),
                        ('paas_pipeline.yaml', yaml.safe_dump(pipeline, sort_keys=False)),
                        ('sources.yaml', yaml.safe_dump(sources, sort_keys=False))):
         (directory / name).write_text(text, encoding='utf-8')
@@ -147,6 +173,15 @@ def meter(config: Configuration, messages: Iterable[simulate.Message]) -> Counte
         delivering.stop()
         opened.cleanup()
     return collecting.counts()
+
+
+def lived(used: Iterable[Usage], names: dict[str, str]) -> Columns:
+    """Show how long resources were in which state.
+
+    :param names: of projects, by id
+    """
+    rows = [(names.get(project, project), *rest) for project, *rest in map(usage.cells, used)]
+    return ('project', 'type', 'state', 'seconds'), sorted(rows)
 
 
 class _Metered(NamedTuple):

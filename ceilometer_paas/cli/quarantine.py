@@ -3,13 +3,12 @@
 
 import argparse
 import json
-from datetime import datetime
 from typing import Any
 
 from cliff import command, lister, show
 
-from ceilometer_paas import replay, serve, times
-from ceilometer_paas.cli.common import Columns, at_least, open_ledger
+from ceilometer_paas import replay, serve
+from ceilometer_paas.cli.common import Columns, at_least, moment, open_ledger
 from ceilometer_paas.config.load import load
 from ceilometer_paas.config.options import settings
 from ceilometer_paas.errors import REFUSALS
@@ -40,13 +39,6 @@ def _ids(ledger: Ledger, parsed_args: argparse.Namespace) -> list[int]:
     return [row.id for row in rows
             if (not parsed_args.id or row.id in parsed_args.id) and parsed_args.code in (None, row.code)
             and (before is None or row.last_at < before)]
-
-
-def _time(text: str) -> datetime:
-    try:
-        return times.parse_utc(text if len(text) > 10 else f'{text}T00:00')
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r} is no time, such as 2026-03-10 or 2026-03-10T08:00') from None
 
 
 class QuarantineList(lister.Lister):  # type: ignore[misc]
@@ -120,7 +112,7 @@ class QuarantinePurge(command.Command):  # type: ignore[misc]
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument('id', type=int, nargs='*', default=[], help='numbers in quarantine list')
         _add_code(parser)
-        parser.add_argument('--before', type=_time, metavar='TIME',
+        parser.add_argument('--before', type=moment, metavar='TIME',
                             help='only rows that came last before this time (ISO 8601; UTC if it has no zone)')
         return parser
 

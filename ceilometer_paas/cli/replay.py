@@ -40,12 +40,12 @@ class Replay(lister.Lister):  # type: ignore[misc]
                 stream.read(1)
         config = load(self.app.conf)
         delivering = serve.Delivering(config) if parsed_args.publish else None
-        route = replay.Router(config.sources, config.meters,
-                              endpoint=parsed_args.endpoint, exchange=parsed_args.exchange)
+        route = replay.Router(config, endpoint=parsed_args.endpoint, exchange=parsed_args.exchange)
         with open_ledger(config.settings) as ledger:
             take = replay.Replay(route, serve.way_in(config, ledger, None if delivering else ()), clock=serve.utcnow,
                                  batch_size=config.settings.batch_size)
             take(self._items(parsed_args.file))
+            ledger.begin(take.earliest or serve.utcnow())
         if delivering is not None:
             try:
                 delivering.drain()

@@ -57,8 +57,8 @@ class _Database:
         self._ids = {'instance_id': new_id(self._chance), 'nova_instance_id': new_id(self._chance),
                      'nova_volume_id': new_id(self._chance)}
         self._service_id = new_id(service)
-        self._created = day.begin
-        self._state = ''
+        self._created = self._built = day.begin
+        self._exists = False
 
     def create(self, at: datetime) -> Iterator[Sent]:
         """Build the database."""
@@ -66,9 +66,9 @@ class _Database:
                  'availability_zone': None, 'region_name': 'RegionOne', 'locality': None, 'volume_type': None,
                  'volume_size': self._gigabytes}
         yield self._dbaas('instance_create.start', 'api', at, **asked)
-        self._created, self._state = at, 'active'
-        yield self._dbaas('instance_create.end', 'guest', at + timedelta(seconds=56), **asked,
-                          instance_id=self._ids['instance_id'])
+        self._created, self._built = at, at + timedelta(seconds=56)
+        self._exists = True
+        yield self._dbaas('instance_create.end', 'guest', self._built, **asked, instance_id=self._ids['instance_id'])
         yield self._said('create', at + timedelta(seconds=57.5))
 
     def resize(self, flavor: _Flavor, at: datetime) -> Iterator[Sent]:
@@ -93,12 +93,13 @@ class _Database:
         yield self._dbaas('instance_delete.start', 'api', at, **asked)
         yield self._said('delete', at + timedelta(seconds=4.2), deleted_at=zulu(at))
         yield self._dbaas('instance_delete.end', 'taskmanager', at + timedelta(seconds=4.3), **asked)
-        self._state = ''
+        self._exists = False
 
     def audit(self, at: datetime) -> Iterator[Sent]:
         """Say that the database exists."""
-        if not self._state:
+        if not self._exists:
             return
+        state = 'build' if at < self._built else 'active'
         ids = {key: self._ids[key] for key in ('instance_id', 'nova_instance_id')}
         yield self._send(at, f'taskmanager.{_HOST}', 'trove.instance.exists', {
             'instance_type': self._flavor.name,
@@ -111,8 +112,8 @@ class _Database:
             'instance_type_id': self._flavor.id,
             'launched_at': whole(self._created),
             'region': 'RegionOne',
-            'state_description': self._state,
-            'state': self._state,
+            'state_description': state,
+            'state': state,
             'tenant_id': self._caller.project_id,
             'service_id': self._service_id,
         } | ids, caller=self._task)

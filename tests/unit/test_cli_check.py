@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The promises of ceilometer_paas.cli.check."""
 
-from tests.workspace import WorkspaceTestCase
+from tests.workspace import LIFECYCLES, WorkspaceTestCase
 
 
 class TestCheck(WorkspaceTestCase):
@@ -10,7 +10,8 @@ class TestCheck(WorkspaceTestCase):
         """A good configuration gives one summary line, and no ledger is made."""
         status, out, err = self.run_command('check')
         self.assertEqual((0, ''), (status, err))
-        self.assertEqual('ok: 1 endpoints, 3 queues, 2 meter definitions, 1 publishers', out.splitlines()[-1])
+        self.assertEqual('ok: 1 endpoints, 3 queues, 2 meter definitions, 1 lifecycle definitions, 1 publishers',
+                         out.splitlines()[-1])
         self.assertFalse((self.directory / 'ledger.sqlite').exists())
 
     def test_published_twice(self):
@@ -25,12 +26,43 @@ class TestCheck(WorkspaceTestCase):
         self.assertEqual(0, status)
         self.assertIn(f'note: {self.directory}/meters.d/meters.yaml:2: database.size is inactive', out)
 
+    def test_inactive_lifecycle(self):
+        """A resource type of which no queue may give a meter is named once, with its first place."""
+        twice = LIFECYCLES + LIFECYCLES.partition('\n')[2].replace('trove.', 'other.')
+        self.write('lifecycles.d/lifecycles.yaml', twice)
+        self.assertNotIn('lifecycle of', self.run_command('check')[1])
+        self.edit('sources.yaml', '  database.*: usage.trove', '  trove.*: usage.trove')
+        status, out, _ = self.run_command('check')
+        self.assertEqual(0, status)
+        self.assertEqual([f'note: {self.directory}/lifecycles.d/lifecycles.yaml:2: the lifecycle of database is '
+                          'inactive: no metric type of the source map covers database.size'],
+                         [line for line in out.splitlines() if 'lifecycle of' in line])
+
+    def test_lifecycle_without_meters(self):
+        """A lifecycle that names no meter is inactive, too: nothing says which queue may speak of it."""
+        self.edit('lifecycles.d/lifecycles.yaml', '    meters: {database.size: [active]}\n', '')
+        _, out, _ = self.run_command('check')
+        self.assertIn('lifecycles.yaml:2: the lifecycle of database is inactive: no definition of it names a meter\n',
+                      out)
+
+    def test_lifecycle_of_a_format_that_no_queue_has(self):
+        """Where messages name the type, the lifecycle is inactive only if no queue has their format."""
+        self.edit('lifecycles.d/lifecycles.yaml', 'resource_type: database\n',
+                  'resource_type: $.payload.service_type\n    format: paas-event\n')
+        self.edit('lifecycles.d/lifecycles.yaml', 'database.size', '"{resource_type}.time"')
+        self.assertNotIn('lifecycle of', self.run_command('check')[1])
+        self.edit('sources.yaml', ', format: paas-event', '')
+        self.assertIn('lifecycles.yaml:2: the lifecycle of resources of any type is inactive: no queue of the source '
+                      'map has the format paas-event\n', self.run_command('check')[1])
+
     def test_type_without_definition(self):
-        """A metric type that no definition gives is named, unless its messages need none."""
+        """A metric type that no meter or lifecycle gives is named, unless its messages need no definition."""
         self.edit('sources.yaml', '  vcpus: usage.nova', '  vcpus: usage.nova\n  memory: usage.nova')
         _, out, _ = self.run_command('check')
         self.assertIn('note: no definition gives the metric type memory, which is mapped to usage.nova', out)
         self.assertNotIn('acme.*', out)
+        self.edit('lifecycles.d/lifecycles.yaml', 'database.size:', 'memory:')
+        self.assertNotIn('no definition gives', self.run_command('check')[1])
 
     def test_publisher_that_cannot_be_loaded(self):
         """A publisher and a ledger that cannot be are two lines, and the status is 1."""
@@ -62,8 +94,9 @@ class TestCheck(WorkspaceTestCase):
     def test_all_at_once(self):
         """Mistakes in a file, in a publisher and in the ledger are told together."""
         self.edit('sources.yaml', 'exchange: nova', 'exchnage: nova')
+        self.edit('lifecycles.d/lifecycles.yaml', 'resource_id', 'resourceid')
         self.edit('paas_pipeline.yaml', 'file://', 'pile://')
         self.edit('ceilometer.conf', '[paas]', '[paas]\nledger_connection = oracle://scott:tiger@db/x')
         _, _, err = self.run_command('check')
-        for said in ('sources.yaml:5: ', 'paas_pipeline.yaml:2: ', '[paas] ledger_connection: '):
+        for said in ('sources.yaml:5: ', 'lifecycles.yaml:3: ', 'paas_pipeline.yaml:2: ', '[paas] ledger_connection: '):
             self.assertIn(said, err)

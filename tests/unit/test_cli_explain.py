@@ -7,14 +7,28 @@ from tests.workspace import WorkspaceTestCase, acme, database
 class TestExplain(WorkspaceTestCase):
 
     def test_recorded(self):
-        """A good message is explained by its queue, its definitions and its samples."""
+        """A good message is explained by its queue, its definitions, its samples and its facts."""
         rows = self.table('explain', self.lines(database()))
         self.assertEqual([{
             'line': 1, 'message_id': 'db-1', 'event_type': 'trove.instance.create', 'queue': 'usage.trove',
             'outcome': 'recorded', 'code': '', 'reason': '',
-            'definitions': [f'database.size ({self.directory}/meters.d/meters.yaml:2)'],
+            'definitions': [f'database.size ({self.directory}/meters.d/meters.yaml:2)',
+                            f'database ({self.directory}/lifecycles.d/lifecycles.yaml:2)'],
             'samples': [{'name': 'database.size', 'volume': 10, 'unit': 'GiB', 'resource_id': 'i1',
-                         'project_id': 'p1'}]}], rows)
+                         'project_id': 'p1'}],
+            'facts': [{'kind': 'transition', 'resource_type': 'database', 'resource_id': 'i1', 'state': 'active',
+                       'time': '2026-03-10T08:17:25.229658+00:00'}]}], rows)
+
+    def test_facts_alone(self):
+        """A message that tells of a life, and of no usage, is recorded."""
+        row, = self.table('explain', self.lines(database() | {'event_type': 'trove.instance.delete'}))
+        self.assertEqual(('recorded', [], [('transition', 'deleted')]),
+                         (row['outcome'], row['samples'], [(fact['kind'], fact['state']) for fact in row['facts']]))
+
+    def test_facts_in_the_future(self):
+        """A fact that is too far ahead of the clock would be refused, and the message with it."""
+        row, = self.table('explain', self.lines(database() | {'timestamp': '2999-01-01 00:00:00'}))
+        self.assertEqual(('quarantined', 'observe.in_future', []), (row['outcome'], row['code'], row['facts']))
 
     def test_event_format(self):
         """A message in the PaaS Event Format needs no definition."""
