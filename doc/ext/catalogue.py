@@ -2,20 +2,18 @@
 """What the package itself knows -> tables of the documentation: a Sphinx extension.
 
 ``.. refusal-codes::`` lists every code of :mod:`ceilometer_paas.errors`; ``.. shipped-meters::`` every meter that the
-installed definitions give, with the events that it comes from.
+shipped definitions give, with the events that it comes from; ``.. shipped-lifecycles::`` every type of resource whose
+life they follow, with its states, meters and events.
 """
 
-import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
+import shipped
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from ceilometer_paas import errors
-
-METERS = pathlib.Path(__file__).parents[2] / 'etc/ceilometer_paas/meters.d'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], widths: Sequence[int]) -> nodes.table:
@@ -46,25 +44,31 @@ class ShippedMeters(Directive):
 
     def run(self) -> list[nodes.Node]:
         found: list[nodes.Node] = []
-        for path in sorted(METERS.glob('*.yaml')):
+        for path in shipped.files('meters'):
             self.state.document.settings.record_dependencies.add(str(path))
-            rows = ([literal(part) for part in (*meter, ' '.join(events))] for meter, events in meters(path).items())
+            rows = ([literal(part) for part in (*meter, ' '.join(events))]
+                    for meter, events in shipped.meters(path).items())
             found += [nodes.paragraph('', '', literal(path.name)),
                       table(('Meter', 'Type', 'Unit', 'Events'), rows, (30, 10, 12, 60))]
         return found
 
 
-def meters(path: pathlib.Path) -> dict[tuple[str, str, str], list[str]]:
-    """Give the events of each meter: name, type and unit -> patterns, without the regular expressions' backslashes."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for definition in yaml.safe_load(path.read_text())['metric']:
-        patterns = definition['event_type']
-        events = found.setdefault((definition['name'], definition['type'], definition['unit']), [])
-        events += [event.replace('\\.', '.') for event in ([patterns] if isinstance(patterns, str) else patterns)]
-    return found
+class ShippedLifecycles(Directive):
+    """A table for each file of definitions, some rows for each type of resource."""
+
+    def run(self) -> list[nodes.Node]:
+        found: list[nodes.Node] = []
+        for path in shipped.files('lifecycles'):
+            self.state.document.settings.record_dependencies.add(str(path))
+            rows = ((literal(resource_type), nodes.Text(what), literal(' '.join(words)))
+                    for (resource_type, what), words in shipped.lifecycles(path).items())
+            found += [nodes.paragraph('', '', literal(path.name)),
+                      table(('Resource type', 'What', 'Names'), rows, (20, 25, 65))]
+        return found
 
 
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive('refusal-codes', RefusalCodes)
     app.add_directive('shipped-meters', ShippedMeters)
+    app.add_directive('shipped-lifecycles', ShippedLifecycles)
     return {'parallel_read_safe': True}
