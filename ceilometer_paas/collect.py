@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ceilometer_paas import times
 from ceilometer_paas.config.sources import Queue
-from ceilometer_paas.errors import Refused
+from ceilometer_paas.errors import Refused, printable
 from ceilometer_paas.model import (
     DUPLICATE,
     RECORDED,
@@ -31,9 +31,6 @@ from ceilometer_paas.model import (
 )
 
 NO_DEFINITION = Outcome('ignored', 'ignored.no_definition')
-MAX_REASON = 500
-"""Characters of a refusal's reason that are kept."""
-
 MAX_ENTRY = 4 * 1024 * 1024
 """Characters of one message's readings and facts, so that no database refuses a row for its size (MariaDB: 16 MiB)."""
 
@@ -155,9 +152,3 @@ def _flat(message: Any) -> dict[str, Any]:
     """Give the fields of a message that hold no others."""
     fields = message.items() if isinstance(message, Mapping) else ()
     return {key: value for key, value in fields if not isinstance(value, (Mapping, list))}
-
-
-def printable(reason: str) -> str:
-    """Make a reason fit for a database and a terminal: one line, printable, of bounded length."""
-    text = ''.join(character if character.isprintable() else ' ' for character in reason)
-    return text if len(text) <= MAX_REASON else text[:MAX_REASON - 3] + '...'

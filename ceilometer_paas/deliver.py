@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import tenacity
 
 from ceilometer_paas.backoff import until
-from ceilometer_paas.errors import Unavailable
+from ceilometer_paas.errors import Unavailable, printable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Parcel, Quarantined
 from ceilometer_paas.publish.samples import refused_body
@@ -133,8 +133,8 @@ class Deliverer:
             with self._lease_kept():
                 refused = self._publisher([sample for _, sample in built])
         sources = {sample.id: source for source, sample in built} if refused else {}
-        set_aside = [(sources[sample.id], Quarantined(self.name, 'publish.refused', reason, refused_body(sample)))
-                     for sample, reason in refused]
+        set_aside = [(sources[sample.id], Quarantined(self.name, 'publish.refused', printable(reason),
+                                                      refused_body(sample))) for sample, reason in refused]
         self._ledger.delivered(self.name, [parcel.id for parcel in parcels], set_aside, now)
 
     def _hold(self, now: datetime) -> bool:

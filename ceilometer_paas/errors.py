@@ -124,5 +124,15 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f'{text[:77]}...'
 
 
+MAX_REASON = 500
+"""Characters of a reason that are kept."""
+
+
+def printable(reason: str) -> str:
+    """Make a reason fit for a database and a terminal: one line, printable, of bounded length."""
+    text = ''.join(character if character.isprintable() else ' ' for character in reason)
+    return text if len(text) <= MAX_REASON else text[:MAX_REASON - 3] + '...'
+
+
 class Unavailable(PaasError):
     """A ledger, a broker or a publisher that cannot be reached now: the same call may succeed later."""

@@ -11,11 +11,11 @@ from cliff import lister
 from ceilometer_paas import serve, times
 from ceilometer_paas.cli.common import Columns, Lines, reading
 from ceilometer_paas.cli.replay import add_origin
-from ceilometer_paas.collect import NO_DEFINITION, printable
+from ceilometer_paas.collect import NO_DEFINITION
 from ceilometer_paas.config.load import Configuration, load
 from ceilometer_paas.config.sources import Queue
 from ceilometer_paas.decode import Decoder
-from ceilometer_paas.errors import Refused
+from ceilometer_paas.errors import Refused, printable
 from ceilometer_paas.model import RECORDED, Fact, Outcome, Reading
 from ceilometer_paas.replay import Item, Router, read
 from ceilometer_paas.translate import Translator

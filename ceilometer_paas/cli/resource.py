@@ -12,7 +12,7 @@ from cliff import show
 
 from ceilometer_paas import serve, times
 from ceilometer_paas.cli.common import LongLister, Size, Stream, kept_open, open_lives, shown_time
-from ceilometer_paas.collect import printable
+from ceilometer_paas.errors import printable
 from ceilometer_paas.ledger.intervals import Statement
 from ceilometer_paas.ledger.usage import Interval, Scope, Story
 

@@ -34,7 +34,8 @@ class _Time(types.ConfigType):  # type: ignore[misc]
         try:
             return times.parse_point(value)
         except ValueError:
-            raise ValueError(f'{value!r} is not a date and time; write it as 2026-03-01T00:00:00Z or 2026-03-01') from None
+            raise ValueError(f'{value!r} is not a date and time; write it as 2026-03-01T00:00:00Z or '
+                             '2026-03-01') from None
 
     def _formatter(self, value: str) -> str:
         return value

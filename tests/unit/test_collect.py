@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import hypothesis
 from hypothesis import strategies
 
-from ceilometer_paas.collect import MAX_ENTRY, Collector, dump_envelope, load_envelope, printable
+from ceilometer_paas.collect import MAX_ENTRY, Collector, dump_envelope, load_envelope
 from ceilometer_paas.config.sources import Endpoint, Queue
 from ceilometer_paas.decode import Decoder
-from ceilometer_paas.errors import Refused, Unavailable
+from ceilometer_paas.errors import Refused, Unavailable, printable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.ledger.usage import Scope
 from ceilometer_paas.model import Envelope, Fact

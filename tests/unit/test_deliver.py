@@ -35,7 +35,7 @@ class Shelf:
             self.fails -= 1
             raise Unavailable('the shelf is full')
         self.samples += [sample for sample in batch if sample.name != self.refuses]
-        return [(sample, 'no room') for sample in batch if sample.name == self.refuses]
+        return [(sample, 'no\0room') for sample in batch if sample.name == self.refuses]
 
     def names(self) -> list[str]:
         return [sample.name for sample in self.samples]
@@ -98,7 +98,7 @@ class StepTest(DeliverCase):
         self.assertEqual(self.shelf.calls, [2, 2, 1])
 
     def test_a_refused_sample_is_set_aside_and_the_rest_goes_on(self):
-        """What a publisher refuses for ever is quarantined with its source and reason, and is not tried again."""
+        """What a publisher refuses for ever is quarantined with its source and printable reason, and not tried again."""
         self.shelf.refuses = 'disk'
         self.record(entry('m1', 'cpu', 'disk'))
         self.record(entry('m2', 'disk'), source='cloud/trove')
