@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Journalled facts -> resources and their intervals, within a transaction of :mod:`ceilometer_paas.ledger.store`.
+"""Journalled facts -> resources and their intervals, within transactions of :mod:`ceilometer_paas.ledger.store`.
 
-Recording a batch only journals its facts: one row. Folding takes rows of the journal, adds their facts to what is known
-of each resource, and writes what that changes. An interval that begins when it did before keeps its row.
+Recording a batch only journals its facts: one row. Folding has three steps: :func:`load` reads rows of the journal and
+what is known of the resources that they tell of, :func:`work_out` adds the facts to that, :func:`write` writes the
+differences, if nobody else has folded since. An interval that begins when it did before keeps its row.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -21,20 +21,20 @@ from ceilometer_paas.model import DELETED, Fact
 _ROWS = 100
 """Rows of the journal that are taken at once, at most."""
 
-_SLICE = 200
-"""Resources that are held in memory at once."""
-
 _Key = tuple[str, str]
 _Told = list[tuple[str, Fact]]
 
 _dumps = json.JSONEncoder(separators=(',', ':'), sort_keys=True).encode
 
-# Nobody else folds before this transaction has ended. It comes first: what is read after it is what the last one left.
-_LOCK = sa.select(beginning.c.id).with_for_update()
+# On a server nobody else folds until this transaction has ended. It comes first: what is read after it is what the last
+# one left.
+_FOLDS = sa.select(beginning.c.folds).with_for_update()
+_MY_TURN = (beginning.update().where(beginning.c.folds == sa.bindparam('folds_before'))
+            .values(folds=beginning.c.folds + 1))
 _HEADS = sa.select(journal.c.id, journal.c.size).order_by(journal.c.id).limit(_ROWS)
 
-_RESOURCE = ('name', 'project_id', 'user_id', 'state', 'since', 'known_start')
-_KNOWN = sa.select(resource.c.resource_id, resource.c.id, evidence.c.body, *(resource.c[name] for name in _RESOURCE)
+_PRESENT = ('name', 'project_id', 'user_id', 'state', 'since', 'known_start')
+_KNOWN = sa.select(resource.c.resource_id, resource.c.id, evidence.c.body, *(resource.c[name] for name in _PRESENT)
                    ).join(evidence, evidence.c.resource_no == resource.c.id)
 _CHANGE = resource.update().where(resource.c.id == sa.bindparam('number'))
 _LEARN = evidence.update().where(evidence.c.resource_no == sa.bindparam('number'))
@@ -44,6 +44,36 @@ _INTERVAL = [column.name for column in state_interval.c if column.name not in ('
 _INTERVALS = sa.select(state_interval.c.resource_no, state_interval.c.id,
                        *(state_interval.c[name] for name in _INTERVAL))
 _RESTATE = state_interval.update().where(state_interval.c.id == sa.bindparam('number'))
+
+
+class Loaded(NamedTuple):
+    """What is to be folded, and what was known before.
+
+    :ivar folds: how often had been folded until then
+    :ivar taken: rows of the journal
+    :ivar messages: how many they hold
+    :ivar told: the facts of each resource, each with the id of its message
+    :ivar known: number, evidence and present of the resources that were known
+    :ivar kept: their intervals, by number and beginning, each with the number of its row
+    """
+
+    folds: int
+    taken: list[int]
+    messages: int
+    told: Mapping[_Key, _Told]
+    known: Mapping[_Key, sa.Row[Any]]
+    kept: Mapping[int, Mapping[int, tuple[int, tuple[Any, ...]]]]
+
+
+class Changes(NamedTuple):
+    """What is to be written: rows of tables, by what is done to them."""
+
+    learnt: list[dict[str, Any]]
+    present: list[dict[str, Any]]
+    met: dict[_Key, tuple[str, Life]]
+    gone: list[int]
+    changed: list[dict[str, Any]]
+    new: list[dict[str, Any]]
 
 
 def put(connection: sa.Connection, source_id: int, bodies: Iterable[str]) -> None:
@@ -56,33 +86,93 @@ def put(connection: sa.Connection, source_id: int, bodies: Iterable[str]) -> Non
         connection.execute(journal.insert(), rows)
 
 
-def fold(connection: sa.Connection, size: int) -> int:
-    """Fold the oldest rows of the journal; how many messages they held.
+def load(connection: sa.Connection, size: int) -> Loaded:
+    """Load the oldest rows of the journal, and what is known of the resources that they tell of.
 
     :param size: characters of all rows together; one row is taken however large it is
     """
-    connection.execute(_LOCK).all()
-    chosen: list[int] = []
+    folds: int = connection.execute(_FOLDS).scalar_one()
+    taken: list[int] = []
     for row_id, length in connection.execute(_HEADS).all():
         size -= length
-        if chosen and size < 0:
+        if taken and size < 0:
             break
-        chosen.append(row_id)
-    if not chosen:
-        return 0
+        taken.append(row_id)
     messages = 0
     told: defaultdict[_Key, _Told] = defaultdict(list)
-    for body in connection.scalars(sa.select(journal.c.body).where(journal.c.id.in_(chosen))).all():
+    for body in connection.scalars(sa.select(journal.c.body).where(journal.c.id.in_(taken))).all():
         for message_id, facts in json.loads(body):
             messages += 1
             for values in facts:
                 fact = Fact(*values)
                 told[fact.resource_type, fact.resource_id].append((message_id, fact))
-    keys = iter(told)
-    while some := list(islice(keys, _SLICE)):
-        _learn(connection, {key: told[key] for key in some})
-    connection.execute(journal.delete().where(journal.c.id.in_(chosen)))
-    return messages
+    known = {(kind, row.resource_id): row for kind, row in _find(connection, _KNOWN, told)}
+    kept: defaultdict[int, dict[int, tuple[int, tuple[Any, ...]]]] = defaultdict(dict)
+    numbers = [row.id for row in known.values()]
+    for row in connection.execute(_INTERVALS.where(state_interval.c.resource_no.in_(numbers))).all():
+        kept[row[0]][row[2]] = row[1], row[2:]
+    return Loaded(folds, taken, messages, told, known, kept)
+
+
+def work_out(loaded: Loaded) -> Changes:
+    """Add what was told of each resource to what was known of it, and see what that changes."""
+    changes = Changes([], [], {}, [], [], [])
+    for key, facts in loaded.told.items():
+        row = loaded.known.get(key)
+        known = Evidence.load(row.body) if row else Evidence()
+        for message_id, fact in facts:
+            known.add(message_id, fact)
+        body = known.dump()
+        if row is None:
+            changes.met[key] = body, intervals.fold(known)
+        elif row.body != body:
+            life = intervals.fold(known)
+            present = _present(life)
+            changes.learnt.append({'number': row.id, 'body': body})
+            if present != row[3:]:
+                changes.present.append({'number': row.id, **dict(zip(_PRESENT, present, strict=True))})
+            _compare(life.spans, row.id, loaded.kept[row.id], changes)
+    return changes
+
+
+def _compare(spans: Sequence[Span], number: int, kept: Mapping[int, tuple[int, tuple[Any, ...]]],
+             changes: Changes) -> None:
+    """See how the intervals of a resource differ from those that are kept."""
+    left = dict(kept)
+    for values in _rows(spans):
+        row_id, before = left.pop(values[0], (None, None))
+        if row_id is None:
+            changes.new.append({'resource_no': number, **dict(zip(_INTERVAL, values, strict=True))})
+        elif before != values:
+            changes.changed.append({'number': row_id, **dict(zip(_INTERVAL, values, strict=True))})
+    changes.gone.extend(row_id for row_id, _ in left.values())
+
+
+def write(connection: sa.Connection, loaded: Loaded, changes: Changes) -> bool:
+    """Write the differences; nothing, and False, if somebody else has folded since they were worked out."""
+    if not connection.execute(_MY_TURN, {'folds_before': loaded.folds}).rowcount:
+        return False
+    if changes.gone:
+        connection.execute(state_interval.delete().where(state_interval.c.id.in_(changes.gone)))
+    new = changes.new + (_meet(connection, changes.met) if changes.met else [])
+    for statement, rows in ((_LEARN, changes.learnt), (_CHANGE, changes.present), (_RESTATE, changes.changed),
+                            (state_interval.insert(), new)):
+        if rows:
+            connection.execute(statement, rows)
+    connection.execute(journal.delete().where(journal.c.id.in_(loaded.taken)))
+    return True
+
+
+def _meet(connection: sa.Connection, met: Mapping[_Key, tuple[str, Life]]) -> list[dict[str, Any]]:
+    """Enter resources that were not known, with their evidence; the rows of their intervals."""
+    connection.execute(resource.insert(), [
+        {'resource_type': key[0], 'resource_id': key[1], **dict(zip(_PRESENT, _present(life), strict=True))}
+        for key, (_, life) in met.items()])
+    numbers = {(kind, row.resource_id): row.id for kind, row in _find(connection, _NUMBERS, met)}
+    connection.execute(evidence.insert(), [{'resource_no': numbers[key], 'body': body}
+                                           for key, (body, _) in met.items()])
+    return [{'resource_no': numbers[key], **dict(zip(_INTERVAL, values, strict=True))}
+            for key, (_, life) in met.items() for values in _rows(life.spans)]
 
 
 def newest(connection: sa.Connection) -> int | None:
@@ -108,47 +198,6 @@ def begin(connection: sa.Connection, at: int) -> int | None:
     return began(connection)
 
 
-def _learn(connection: sa.Connection, told: Mapping[_Key, _Told]) -> None:
-    """Add what was told of some resources to what is known of them, and write what follows."""
-    known = {(kind, row.resource_id): row for kind, row in _find(connection, _KNOWN, told)}
-    new, learnt, changed = {}, [], []
-    spans: dict[int, Sequence[Span]] = {}
-    for key, facts in told.items():
-        row = known.get(key)
-        all_known = Evidence.load(row.body) if row else Evidence()
-        for message_id, fact in facts:
-            all_known.add(message_id, fact)
-        body = all_known.dump()
-        if row is None:
-            new[key] = body, intervals.fold(all_known)
-        elif row.body != body:
-            life = intervals.fold(all_known)
-            spans[row.id] = life.spans
-            learnt.append({'number': row.id, 'body': body})
-            values = _present(life)
-            if values != row[3:]:
-                changed.append({'number': row.id, **dict(zip(_RESOURCE, values, strict=True))})
-    if learnt:
-        connection.execute(_LEARN, learnt)
-    if changed:
-        connection.execute(_CHANGE, changed)
-    if new:
-        spans |= _add(connection, new)
-    if spans:
-        _restate(connection, spans)
-
-
-def _add(connection: sa.Connection, new: Mapping[_Key, tuple[str, Life]]) -> dict[int, Sequence[Span]]:
-    """Enter resources that were not known, with their evidence; what the intervals of each are to be."""
-    connection.execute(resource.insert(), [
-        {'resource_type': key[0], 'resource_id': key[1], **dict(zip(_RESOURCE, _present(life), strict=True))}
-        for key, (_, life) in new.items()])
-    numbers = {(kind, row.resource_id): row.id for kind, row in _find(connection, _NUMBERS, new)}
-    connection.execute(evidence.insert(), [{'resource_no': numbers[key], 'body': body}
-                                           for key, (body, _) in new.items()])
-    return {numbers[key]: life.spans for key, (_, life) in new.items()}
-
-
 def _find(connection: sa.Connection, query: sa.Select[Any], keys: Iterable[_Key]) -> Iterator[tuple[str, sa.Row[Any]]]:
     """Look resources up; each row with the type of its resource."""
     ids = defaultdict(list)
@@ -168,29 +217,6 @@ def _present(life: Life) -> tuple[Any, ...]:
     last = life.spans[-1]
     state, since = (last.state, last.begin) if last.end is None else (DELETED, last.end)
     return name, last.project_id, last.user_id, state, since, life.known_start
-
-
-def _restate(connection: sa.Connection, spans: Mapping[int, Sequence[Span]]) -> None:
-    """Make the intervals of some resources those spans: delete, change and insert what differs."""
-    kept: defaultdict[int, dict[int, tuple[int, tuple[Any, ...]]]] = defaultdict(dict)
-    for row in connection.execute(_INTERVALS.where(state_interval.c.resource_no.in_(spans))).all():
-        kept[row[0]][row[2]] = row[1], row[2:]
-    changed, new = [], []
-    for number, some in spans.items():
-        old = kept[number]
-        for values in _rows(some):
-            row_id, before = old.pop(values[0], (None, None))
-            if row_id is None:
-                new.append({'resource_no': number, **dict(zip(_INTERVAL, values, strict=True))})
-            elif before != values:
-                changed.append({'number': row_id, **dict(zip(_INTERVAL, values, strict=True))})
-    gone = [row_id for old in kept.values() for row_id, _ in old.values()]
-    if gone:
-        connection.execute(state_interval.delete().where(state_interval.c.id.in_(gone)))
-    if changed:
-        connection.execute(_RESTATE, changed)
-    if new:
-        connection.execute(state_interval.insert(), new)
 
 
 def _rows(spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:

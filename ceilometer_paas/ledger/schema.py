@@ -10,7 +10,7 @@
     source --< journal     facts that are still to be folded, a row for each batch
     resource --- evidence  what is known of each resource: all that its facts said
             `--< state_interval                what follows from it: since when it was in which state
-    beginning              its one row is locked by whoever folds
+    beginning              its one row is changed by whoever folds, so that one does at a time
 
 There are no foreign keys: they would cost a look-up for each message, and every row is written by one module.
 """
@@ -130,6 +130,7 @@ beginning = sa.Table(
     'beginning', metadata,
     sa.Column('id', sa.Integer, primary_key=True, autoincrement=False),
     sa.Column('begins_at', sa.BigInteger),
+    sa.Column('folds', sa.BigInteger, nullable=False),
     **_MARIADB)
 
 journal = sa.Table(

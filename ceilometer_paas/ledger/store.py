@@ -7,7 +7,6 @@ not go on with one that its parent used before the fork.
 
 import functools
 import json
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -27,16 +26,13 @@ from ceilometer_paas.model import Entry, Parcel, Quarantined
 MAX_PARCEL = 1024 * 1024
 """Characters after which a parcel is closed and another one begun."""
 
-MAX_STEP = MAX_PARCEL // 8
+MAX_STEP = MAX_PARCEL // 2
 """Characters of facts after which a row of the journal is closed, and that are folded at once."""
 
 LONGEST = timedelta(minutes=10)
 """How long a lease can be; the clocks of hosts that share a ledger differ by less."""
 
 _ATTEMPTS = 5
-_PAUSE = 0.01
-"""Seconds between two folds on SQLite, where who waits for a lock looks only now and then whether it is free."""
-
 _SLICE = 1000
 """Rows that one transaction deletes at most, so that nobody waits long for it."""
 
@@ -226,10 +222,13 @@ class Ledger:
         :param size: characters of the facts that are folded at once; one row is folded however large it is
         :returns: how many messages they came from; 0 when nothing is left
         """
-        messages = self._write(functools.partial(lives.fold, size=size))
-        if messages and self._engine.dialect.name == 'sqlite':
-            time.sleep(_PAUSE)
-        return messages
+        def work(connection: sa.Connection) -> int:
+            loaded = lives.load(connection, size)
+            if loaded.messages:
+                lives.write(connection, loaded, lives.work_out(loaded))
+            return loaded.messages
+
+        return self._fold_apart(size) if self._engine.dialect.name == 'sqlite' else self._write(work)
 
     def catch_up(self) -> None:
         """Fold all that has been journalled up to now."""
@@ -260,6 +259,16 @@ class Ledger:
         """
         with self._read() as connection:
             return usage.summed(connection, scope, usage.Period.of(scope, begin, end), group_by)
+
+    def _fold_apart(self, size: int) -> int:
+        """Fold on SQLite, and keep others from writing only while the differences are written."""
+        while True:
+            with self._read() as connection:
+                loaded = lives.load(connection, size)
+            if not loaded.messages:
+                return 0
+            if self._write(functools.partial(lives.write, loaded=loaded, changes=lives.work_out(loaded))):
+                return loaded.messages
 
     def _waits(self, number: int) -> bool:
         with self._read() as connection:

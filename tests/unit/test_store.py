@@ -98,7 +98,7 @@ class RecordTest(LedgerCase):
         self.assertEqual(self.ledger.fold(), 2)
 
     def test_the_facts_of_a_large_batch_become_several_rows(self):
-        """A row of the journal is closed at about 128 KiB, so that each can be folded by itself."""
+        """A row of the journal is closed at about 512 KiB, so that each can be folded by itself."""
         told = [fact('active', 1, attributes={'metadata': 'x' * (store.MAX_STEP // 3)})]
         self.ledger.record(SOURCE, [telling(f'm{number}', *told) for number in range(7)], (), (), NOW)
         self.assertEqual([self.ledger.fold() for _ in range(4)], [3, 3, 1, 0])

@@ -23,13 +23,14 @@ OPTIONS: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4',
 
 
 def upgrade() -> None:
-    """Create the tables, and the row that those who fold lock."""
+    """Create the tables, and the one row of the beginning."""
     beginning = op.create_table(
         'beginning',
         sa.Column('id', sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column('begins_at', sa.BigInteger), **OPTIONS)
+        sa.Column('begins_at', sa.BigInteger),
+        sa.Column('folds', sa.BigInteger, nullable=False), **OPTIONS)
     if not op.get_bind().scalar(sa.text('SELECT count(*) FROM beginning')):
-        op.bulk_insert(beginning, [{'id': 1, 'begins_at': None}])
+        op.bulk_insert(beginning, [{'id': 1, 'begins_at': None, 'folds': 0}])
     op.create_table(
         'journal',
         sa.Column('id', BIG_ID, primary_key=True),
