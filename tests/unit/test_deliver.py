@@ -98,7 +98,7 @@ class StepTest(DeliverCase):
         self.assertEqual(self.shelf.calls, [2, 2, 1])
 
     def test_a_refused_sample_is_set_aside_and_the_rest_goes_on(self):
-        """What a publisher refuses for ever is quarantined with its source and printable reason, and not tried again."""
+        """What a publisher refuses for ever is quarantined with its source and printable reason, and not retried."""
         self.shelf.refuses = 'disk'
         self.record(entry('m1', 'cpu', 'disk'))
         self.record(entry('m2', 'disk'), source='cloud/trove')

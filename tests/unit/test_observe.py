@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a message tells of a resource's life, by a definition; and why some messages are refused."""
 
+import json
 import unittest
 from typing import Any
+
+import hypothesis
+from hypothesis import strategies as st
 
 from ceilometer_paas import times
 from ceilometer_paas.config import reader
 from ceilometer_paas.config.lifecycles import load_lifecycles
 from ceilometer_paas.errors import Refused
-from ceilometer_paas.model import Fact, Notification
+from ceilometer_paas.ledger.intervals import Evidence, fold
+from ceilometer_paas.model import Fact, Notification, dump_facts
 from ceilometer_paas.observe import MAX_SIZE, Observer
 from tests.files import Files
 
@@ -284,3 +289,35 @@ class UnknownStates(ObserveTest):
             self.fact('box.gone')
             self.observe = self.observer(BOX.replace('states:', 'metadata: $.payload.x  #'))
             self.fact('box.opened', state='leaking')
+
+
+_TIMES = st.sampled_from(['', SENT, '2026-03-02T08:59:59Z', '0001-01-01T00:00:00+05:00', '1969-12-31 23:59:59', 'soon'])
+_JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(
+    inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2), max_leaves=4)
+_MESSAGES = st.tuples(
+    st.sampled_from(['box.opened', 'box.seen', 'box.updated', 'box.gone']),
+    st.fixed_dictionaries({}, optional={
+        'state': st.sampled_from(['open', 'ajar', 'deleted']) | _JSON, 'project': st.text() | _JSON, 'name': _JSON,
+        'tags': _JSON, 'shelf': _JSON, 'litres': _JSON, 'by': _JSON, 'old': _JSON, 'created': _TIMES | _JSON,
+        'opened': _TIMES | _JSON, 'gone': _TIMES | _JSON}),
+    _TIMES.filter(lambda text: text not in ('', 'soon')))
+
+
+class Anything(ObserveTest):
+
+    def setUp(self) -> None:
+        self.observe = self.observer(BOX.replace('states:', 'metadata: $.payload.x  #'))
+
+    @hypothesis.settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @hypothesis.given(st.lists(_MESSAGES, max_size=5))
+    def test_whatever_a_message_says_is_refused_or_told_and_what_is_told_is_folded(self, messages):
+        evidence = Evidence()
+        for event_type, payload, timestamp in messages:
+            try:
+                facts = self.facts(notification(event_type, timestamp, **payload))
+            except Refused as refused:
+                self.assertTrue(refused.code.startswith('observe.') and len(refused.reason) < 200, refused)
+                continue
+            for fact in json.loads(dump_facts(facts)):
+                evidence.add('id-1', Fact(*fact))
+        self.assertEqual(fold(Evidence.load(evidence.dump())).spans, fold(evidence).spans)
