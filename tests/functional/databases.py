@@ -146,8 +146,9 @@ MARIADB = Server(
            'GRANT ALL ON *.* TO paas@127.0.0.1;\n',
     install='mariadb-install-db --no-defaults --datadir={directory}/data --skip-test-db',
     run='mariadbd --no-defaults --datadir={directory}/data --tmpdir={directory} '
-        '--init-file={directory}/secret --port={port} --bind-address=127.0.0.1 --socket={directory}/socket --pid-file={directory}/pid --skip-name-resolve '
-        '--skip-log-bin --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=2 --loose-sync-frm=OFF '
+        '--init-file={directory}/secret --port={port} --bind-address=127.0.0.1 '
+        '--socket={directory}/socket --pid-file={directory}/pid --skip-name-resolve --skip-log-bin '
+        '--innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=2 --loose-sync-frm=OFF '
         '--loose-innodb-flush-method=nosync --loose-innodb-snapshot-isolation=ON --character-set-server=latin1 '
         '--sql-mode=')
 """Whoever says nothing else has what does not fit cut, a few hundred characters, and what 11.6 made of isolation."""

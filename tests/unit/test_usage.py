@@ -193,7 +193,8 @@ class SumTest(UsageCase):
         """A large cloud's years are more microseconds than 64 bits can hold."""
         begin, end = NOW.replace(year=2), NOW.replace(year=9999, microsecond=999_999)
         self.ledger.record(SOURCE, [telling('old', *(
-            fact('on', (NOW.replace(year=1) - NOW).total_seconds(), f'r{number}', resource_type='old') for number in range(40)))],
+            fact('on', (NOW.replace(year=1) - NOW).total_seconds(), f'r{number}', resource_type='old')
+            for number in range(40)))],
             (), (), NOW)
         self.ledger.catch_up()
         (row,) = self.ledger.usage(begin, end, Scope(begin, 'old'), ['state'])
