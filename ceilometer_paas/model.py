@@ -95,6 +95,7 @@ class Fact(NamedTuple):
     :ivar launched: when it last began to run, since when it is ``launched_state``; None if it has not run
     :ivar launched_state: empty if resources of this type tell no launch
     :ivar ended: when it ceased to exist
+    :ivar shown: of what tells of launches, the state in which a witness or an observation shows it; else empty
     """
 
     resource_type: str
@@ -115,6 +116,7 @@ class Fact(NamedTuple):
     launched: int | None = None
     launched_state: str = ''
     ended: int | None = None
+    shown: str = ''
 
 
 class Outcome(NamedTuple):

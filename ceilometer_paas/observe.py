@@ -137,10 +137,12 @@ class _Reading:
             if 'size' in only else {},
             {name: _place(find(message)) for name, find in of.place.items()},
             {name: value for name, find in of.attributes.items() if (value := find(message)) is not None},
-            created, created_state, launched, launched_state, _moment(of.ended, message)[0])
+            created, created_state, launched, launched_state, _moment(of.ended, message)[0],
+            _shown(of.launched, message) if kind in _SHOWING else '')
 
 
 _ALL = frozenset({'project_id', 'size'})
+_SHOWING = frozenset({'observation', 'witness'})
 
 
 def _applies(conditions: Iterable[tuple[Find, frozenset[str]]], message: Message) -> bool:
@@ -153,6 +155,12 @@ def _moment(mark: Mark | None, message: Message) -> tuple[int | None, str]:
         return None, ''
     shown_states = (str(find(message)) for find, values in mark.unless if str(find(message)) in values)
     return _time(mark.time(message)), next(shown_states, mark.state)
+
+
+def _shown(mark: Mark | None, message: Message) -> str:
+    """Find the state that a message shows, which is where its exceptions from the launch stand."""
+    values = (find(message) for find, _ in mark.unless) if mark else ()
+    return next((value for value in values if is_id(value)), '')
 
 
 def _time(value: Any) -> int | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ceilometer_paas.ledger.intervals import Evidence, Life, fold
+from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.intervals import Life, fold
 from ceilometer_paas.model import DELETED, Fact
 
 SECOND = 1_000_000
@@ -172,14 +173,14 @@ class Server(_Resource):
 
 
 class Service(_Resource):
-    """An instance of another service: it is audited each minute, launches are not told, and its owner may change."""
+    """An instance of another service: it is audited each minute, no launch is told, and its owner may change."""
 
     lag = 20 * SECOND
 
     def __init__(self, at: int) -> None:
         super().__init__(at)
         self.become(at, 'pending', PROJECTS[0], 0)
-        self.tell('transition', 'create', at)
+        self.tell('transition', 'create', at, created=at, created_state='pending')
 
     def tell(self, kind: str, event_type: str, timestamp: int, *, lag: int = 0, **told: Any) -> None:
         _, state, project, size = self.seen(timestamp - lag)

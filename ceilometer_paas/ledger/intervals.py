@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What messages said of one resource -> since when it was in which state, of which size, whose. Pure.
+"""Evidence of one resource -> since when it was in which state, of which size, whose. Pure.
 
-:class:`Evidence` keeps what can matter of a *set* of facts: adding commutes, and adding again changes nothing.
-:func:`fold` reads a life out of it. All times are microseconds since 1970 in UTC.
+A life is a function of the *set* of facts that :class:`~ceilometer_paas.ledger.evidence.Evidence` was given. All times
+are microseconds since 1970 in UTC.
 
 The rules, which serve every service (Nova is what taught them):
 
@@ -19,26 +19,24 @@ The rules, which serve every service (Nova is what taught them):
 * A time in whole seconds is one whose fraction was cut off: it means the latest moment of that second that is not
   after the message. Times at most a second apart are one, and the one with a fraction is right.
 * At one moment a transition outweighs a launch, that an observation, that the creation.
+* A start is known if a message was sent before the first launch, or tells of it as the event that it is; where nothing
+  tells of launches, if the creation is told. Else the resource was, since the first launch that is known, what the
+  earliest message after it shows.
 """
 
 import json
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ceilometer_paas.model import DELETED, Fact
+from ceilometer_paas.ledger.evidence import SECOND, Evidence, Run, Told
+from ceilometer_paas.model import DELETED
 
-SECOND = 1_000_000
 SETTLING = 60 * SECOND
 """How long after a transition or a launch an audit that contradicts it is not believed."""
 
 _FOREVER = 1 << 63
 _CREATED, _OBSERVED, _LAUNCHED, _TOLD = range(4)
 _RANKS = {'observation': _OBSERVED, 'transition': _TOLD, 'change': _TOLD}
-
-_dumps = json.JSONEncoder(separators=(',', ':'), sort_keys=True).encode
-
-
 class Span(NamedTuple):
     """A time of constant state, size and owner, half-open.
 
@@ -85,132 +83,25 @@ class Statement(NamedTuple):
     last_message_id: str
 
 
-class _Run(NamedTuple):
-    """Facts that say the same, none further than ``every`` from the next; of most there is one only.
-
-    :ivar timestamp: when the first was sent
-    """
-
-    time: int
-    timestamp: int
-    message_id: str
-    last: int
-    last_message_id: str
-
-
-class _Told(NamedTuple):
-    """What the earliest message that knows of a creation, a launch or an end says of that moment."""
-
-    timestamp: int
-    state: str
-    project_id: str | None
-    user_id: str | None
-    size: Mapping[str, Any]
-    place: Mapping[str, str | None]
-    event_type: str
-    message_id: str
-
-
-class Evidence:
-    """What is known of one resource.
-
-    Observations are many, and say the same: those of which none is further than the audit's period from the next are
-    kept as one run, of which the first and the last time are known. That is the one place where something is forgotten.
-    """
-
-    def __init__(self) -> None:
-        self._runs: dict[str, list[_Run]] = {}
-        self._created: dict[int, _Told] = {}
-        self._launched: dict[int, _Told] = {}
-        self._ended: dict[int, _Told] = {}
-        self._unlaunched: int | None = None
-        self._attributes: dict[str, tuple[int, str]] = {}
-
-    @classmethod
-    def load(cls, text: str) -> 'Evidence':
-        """Read what :meth:`dump` wrote."""
-        evidence = cls()
-        runs, created, launched, ended, evidence._unlaunched, attributes = json.loads(text)
-        evidence._runs = {content: [_Run(*run) for run in found] for content, found in runs.items()}
-        for moments, found in ((evidence._created, created), (evidence._launched, launched), (evidence._ended, ended)):
-            moments.update((time, _Told(*told)) for time, told in found)
-        evidence._attributes = {name: (timestamp, value) for name, (timestamp, value) in attributes.items()}
-        return evidence
-
-    def dump(self) -> str:
-        """Write it; equal evidence gives equal text."""
-        return _dumps([self._runs, sorted(self._created.items()), sorted(self._launched.items()),
-                       sorted(self._ended.items()), self._unlaunched, self._attributes])
-
-    def add(self, message_id: str, fact: Fact) -> None:
-        """Take a fact in; in any order, and as often as it comes."""
-        if fact.kind != 'witness':
-            content = _dumps([fact.kind, fact.event_type, fact.state, fact.every, fact.project_id, fact.user_id,
-                              fact.size, fact.place, _second(fact.launched)])
-            _insert(self._runs.setdefault(content, []), fact.every * SECOND,
-                    _Run(fact.time, fact.timestamp, message_id, fact.time, message_id))
-        _witness(self._created, fact.created, fact.created_state, fact, message_id)
-        _witness(self._launched, fact.launched, fact.launched_state, fact, message_id)
-        _witness(self._ended, fact.ended, DELETED, fact, message_id)
-        if fact.launched is None and fact.launched_state:
-            self._unlaunched = fact.timestamp if self._unlaunched is None else min(self._unlaunched, fact.timestamp)
-        for name, value in fact.attributes.items():
-            known = self._attributes.get(name)
-            if known is None or fact.timestamp >= known[0]:
-                told = fact.timestamp, _dumps(value)
-                self._attributes[name] = told if known is None else max(known, told)
-
-    def statements(self) -> list[Statement]:
-        """List what was told, in order: facts, and by the earliest message each creation, launch and end."""
-        return sorted(_Fold(self).statements())
-
-
 def fold(evidence: Evidence) -> Life:
-    """Read a life out of what is known: a function of the set of facts."""
+    """Read a life out of what is known."""
     return _Fold(evidence).life()
 
 
-def _second(time: int | None) -> int | None:
-    """Give the second of a launch, which is the same whether its fraction was cut off or not."""
-    return None if time is None else time // SECOND
-
-
-def _insert(runs: list[_Run], every: int, new: _Run) -> None:
-    """Add a fact to those that say the same: the runs are what hangs together by gaps of at most ``every``."""
-    place = bisect_left(runs, (new.time, new.timestamp, new.message_id))
-    begin, end = place, place
-    if begin and runs[begin - 1].last + every >= new.time:
-        begin -= 1
-    while end < len(runs) and new.last + every >= runs[end].time:
-        end += 1
-    joined = [*runs[begin:end], new]
-    first = min(joined, key=lambda run: (run.time, run.timestamp, run.message_id))
-    last = min(joined, key=lambda run: (-run.last, run.last_message_id))
-    runs[begin:end] = [first._replace(last=last.last, last_message_id=last.last_message_id)]
-
-
-def _witness(moments: dict[int, _Told], time: int | None, state: str, fact: Fact, message_id: str) -> None:
-    """Note who tells of a moment, if no earlier message does."""
-    if time is None:
-        return
-    known = moments.get(time)
-    if known is not None and known.timestamp < fact.timestamp:
-        return
-    told = _Told(fact.timestamp, state, fact.project_id, fact.user_id, fact.size, fact.place, fact.event_type,
-                 message_id)
-    if known is None or (fact.timestamp, _dumps(told)) < (known.timestamp, _dumps(known)):
-        moments[time] = told
+def statements(evidence: Evidence) -> list[Statement]:
+    """List what was told, in order: facts, and by the earliest message each creation, launch and end."""
+    return sorted(_Fold(evidence).statements())
 
 
 class _Moment(NamedTuple):
     """A time that messages tell, and the earliest message that tells it."""
 
     at: int
-    told: _Told
+    told: Told
     seconds: frozenset[int]
 
 
-def _moments(found: Mapping[int, _Told]) -> list[_Moment]:
+def _moments(found: Mapping[int, Told]) -> list[_Moment]:
     """Make one moment of times that are one, in order."""
     groups: list[list[int]] = []
     for time in sorted(found):
@@ -220,7 +111,7 @@ def _moments(found: Mapping[int, _Told]) -> list[_Moment]:
             groups.append([time])
     moments = []
     for group in groups:
-        told = min((found[time] for time in group), key=lambda told: (told.timestamp, _dumps(told)))
+        told = min((found[time] for time in group), key=lambda told: (told.timestamp, json.dumps(told, sort_keys=True)))
         exact = next((time for time in group if time % SECOND), None)
         at = _latest(group[0], told.timestamp) if exact is None else exact
         moments.append(_Moment(at, told, frozenset(time // SECOND for time in group)))
@@ -257,38 +148,39 @@ class _Fold:
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
-        self._launches = _moments(evidence._launched)
-        self._moments = {second: moment.at for moments in (_moments(evidence._ended), self._launches)
+        self._launches = _moments(evidence.launched)
+        self._moments = {second: moment.at for moments in (_moments(evidence.ended), self._launches)
                          for moment in moments for second in moment.seconds}
         self._stale_from = self._staleness()
 
     def life(self) -> Life:
         """Collect what was told, in order, and walk through it."""
-        told = sorted(self._told())
+        told = list(self._told())
+        known_start = self._knows_start(told)
+        if not known_start and self._launches:
+            self._launches[0] = _as_shown(self._launches[0])
+        told = sorted([*told, *(_point(moment, _LAUNCHED) for moment in self._launches)])
         end = self._end(told)
         points = [point for point in told if point.time < end and point.state != DELETED]
-        known_start = self._knows_start(points)
-        for moment in _moments(self._evidence._created)[:1]:
+        for moment in _moments(self._evidence.created)[:1]:
             begin = min(moment.seconds) * SECOND
             points = [point if point.time >= begin else point._replace(time=begin) for point in points]
-            if (known_start or not self._launches) and moment.at < min([end, *(point.time for point in points[:1])]):
+            if known_start and moment.at < min([end, *(point.time for point in points[:1])]):
                 points.insert(0, _point(moment, _CREATED))
         spans = _filled(_Walk().through(points, end))
-        if not self._launches:
-            known_start = next((point.rank != _OBSERVED for point in points if point.state is not None), False)
-        attributes = {name: json.loads(value) for name, (_, value) in self._evidence._attributes.items()}
+        attributes = {name: json.loads(value) for name, (_, value) in self._evidence.attributes.items()}
         return Life(spans, known_start, attributes)
 
     def statements(self) -> Iterator[Statement]:
         """List what was told, at the times that count."""
         evidence = self._evidence
-        for content, runs in evidence._runs.items():
+        for content, runs in evidence.runs.items():
             kind, event_type, state, *_ = json.loads(content)
             for run in runs:
                 time = self._exact(run)
                 yield Statement(time, max(time, run.last), kind, event_type, state, run.message_id, run.last_message_id)
-        for kind, moments in (('created', _moments(evidence._created)), ('launched', self._launches),
-                              ('ended', _moments(evidence._ended))):
+        for kind, moments in (('created', _moments(evidence.created)), ('launched', self._launches),
+                              ('ended', _moments(evidence.ended))):
             for at, told, _ in moments:
                 yield Statement(at, at, kind, told.event_type, told.state, told.message_id, told.message_id)
 
@@ -303,7 +195,7 @@ class _Fold:
         return stale_from
 
     def _told(self) -> Iterator[_Point]:
-        for content, runs in self._evidence._runs.items():
+        for content, runs in self._evidence.runs.items():
             kind, _, state, every, project_id, user_id, size, place, launch = json.loads(content)
             stale_from = _FOREVER if launch is None else self._stale_from[launch]
             for run in runs:
@@ -312,31 +204,32 @@ class _Fold:
                 time = self._exact(run)
                 yield _Point(time, _RANKS[kind], content + run.message_id, state, project_id, user_id, size, place,
                              run.last if every else time, every * SECOND, stale_from)
-        for moment in self._launches:
-            yield _point(moment, _LAUNCHED)
 
-    def _exact(self, run: _Run) -> int:
+    def _exact(self, run: Run) -> int:
         if run.time % SECOND or run.time == run.timestamp:
             return run.time
         return self._moments.get(run.time // SECOND, _latest(run.time, run.timestamp))
 
     def _end(self, told: Sequence[_Point]) -> int:
-        ended = _moments(self._evidence._ended)
+        ended = _moments(self._evidence.ended)
         if ended:
             return ended[0].at
         return min((point.time for point in told if point.state == DELETED), default=_FOREVER)
 
-    def _knows_start(self, points: Sequence[_Point]) -> bool:
-        """Tell whether the first launch that is known is the first that was.
-
-        It is if a message was sent before it, or if the event that it belongs to says so.
-        """
+    def _knows_start(self, told: Sequence[_Point]) -> bool:
         if not self._launches:
-            return False
+            return bool(self._evidence.created)
         first = self._launches[0].at
-        unlaunched = self._evidence._unlaunched
+        unlaunched = self._evidence.unlaunched
         return (unlaunched is not None and unlaunched <= first + SECOND
-                or any(point.rank == _TOLD and point.time == first for point in points))
+                or any(point.rank == _TOLD and point.time == first for point in told))
+
+
+def _as_shown(moment: _Moment) -> _Moment:
+    """Let a resource have been, since a launch, what the earliest message that knows of the launch shows."""
+    told = moment.told
+    state = told.state if told.shown in ('', DELETED) else told.shown
+    return moment._replace(told=told._replace(state=state))
 
 
 def _point(moment: _Moment, rank: int) -> _Point:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ceilometer_paas.ledger import intervals
-from ceilometer_paas.ledger.intervals import Evidence, Life, Span
+from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.intervals import Life, Span
 from ceilometer_paas.ledger.schema import FOREVER, beginning, evidence, journal, resource, state_interval
 from ceilometer_paas.model import DELETED, Fact
 
@@ -120,15 +121,13 @@ def work_out(loaded: Loaded) -> Changes:
     for key, facts in loaded.told.items():
         row = loaded.known.get(key)
         known = Evidence.load(row.body) if row else Evidence()
-        for message_id, fact in facts:
-            known.add(message_id, fact)
-        body = known.dump()
+        news = [known.add(message_id, fact) for message_id, fact in facts]
         if row is None:
-            changes.met[key] = body, intervals.fold(known)
-        elif row.body != body:
+            changes.met[key] = known.dump(), intervals.fold(known)
+        elif any(news):
             life = intervals.fold(known)
             present = _present(life)
-            changes.learnt.append({'number': row.id, 'body': body})
+            changes.learnt.append({'number': row.id, 'body': known.dump()})
             if present != row[3:]:
                 changes.present.append({'number': row.id, **dict(zip(_PRESENT, present, strict=True))})
             _compare(life.spans, row.id, loaded.kept[row.id], changes)

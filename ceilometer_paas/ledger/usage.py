@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ceilometer_paas import times
-from ceilometer_paas.ledger.intervals import Evidence, Statement, fold
+from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.intervals import Statement, fold, statements
 from ceilometer_paas.ledger.schema import FOREVER, evidence, resource, state_interval
 from ceilometer_paas.model import DELETED
 
@@ -178,7 +179,7 @@ def stories(connection: sa.Connection, scope: Scope) -> list[Story]:
     for *values, number, text in connection.execute(query).all():
         known = Evidence.load(text)
         told.append(Story(_resource(values, beginning), fold(known).attributes,
-                          list(_load(connection, [number], every, Period(beginning, FOREVER))), known.statements()))
+                          list(_load(connection, [number], every, Period(beginning, FOREVER))), statements(known)))
     return told
 
 

@@ -12,7 +12,8 @@ from datetime import timedelta
 from multiprocessing.synchronize import Event
 
 from ceilometer_paas import times
-from ceilometer_paas.ledger.intervals import Evidence, Span, fold
+from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.intervals import Span, fold
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.ledger.usage import Interval, Scope
 from ceilometer_paas.model import Entry, Fact, dump_facts

@@ -65,7 +65,8 @@ from ceilometer_paas.config import reader
 from ceilometer_paas.config.lifecycles import load_lifecycles
 from ceilometer_paas.config.meters import load_meters
 from ceilometer_paas.errors import REFUSALS, Refused
-from ceilometer_paas.ledger.intervals import Evidence, Life, fold
+from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.intervals import Life, fold
 from ceilometer_paas.model import Fact, dump_facts
 from ceilometer_paas.observe import Observer
 from ceilometer_paas.publish import samples

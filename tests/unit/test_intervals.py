@@ -7,7 +7,8 @@ from typing import Any
 from unittest import mock
 
 from ceilometer_paas.ledger import intervals
-from ceilometer_paas.ledger.intervals import Evidence, Life
+from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.intervals import Life, statements
 from ceilometer_paas.model import DELETED, Fact
 from tests import lives
 from tests.lives import HOUR, MINUTE, NOON, SECOND, Told
@@ -117,7 +118,7 @@ class Audits(Rules):
                    (0, 10, 'active'), (10, EVERY + 1, 'stopped'), (EVERY + 1, None, 'active'))
         for gap, number in ((EVERY, 1), (EVERY + 1, 2)):
             known = lives.evidence([('a', audit(0, 'active')), ('b', audit(gap, 'active'))])
-            self.assertEqual(len(known.statements()), number)
+            self.assertEqual(len(statements(known)), number)
 
     def test_what_was_not_known_contradicts_nothing(self):
         life = self.check([told(0, 'active'), audit(30, 'active', size={'flavor': 'std.2'}, project_id='p')],
@@ -189,9 +190,16 @@ class Starts(Rules):
                                 created_state='building')], (10.5, 50, 'active'), (50, None, 'stopped'))
         self.assertFalse(life.known_start)
 
-    def test_where_no_launches_are_told_a_creation_or_a_transition_begins(self):
+    def test_then_it_was_before_what_the_earliest_message_shows(self):
+        launch = {'launched': 10.5, 'launched_state': 'active'}
+        self.check([audit(50, 'stopped', shown='stopped', **launch)], (10.5, None, 'stopped'))
+        self.check([fact('witness', 49, shown='stopped', **launch), told(50, 'active', **launch)],
+                   (10.5, 50, 'stopped'), (50, None, 'active'))
+        self.check([audit(50, 'deleted', shown='deleted', **launch)], (10.5, 50, 'active'))
+
+    def test_where_no_launches_are_told_a_creation_begins(self):
         self.assertTrue(self.start(audit(9, 'active', created=5.5, created_state='pending')))
-        self.assertTrue(self.start(told(9, 'active')))
+        self.assertFalse(self.start(told(9, 'active')))
         self.assertFalse(self.start(audit(9, 'active'), told(10, 'stopped')))
         self.assertFalse(self.start(fact('change', 1, project_id='p'), audit(9, 'active')))
         self.assertFalse(self.start(told(9, DELETED)))
@@ -333,7 +341,7 @@ class Statements(Rules):
         known = lives.evidence([('w', witness(0.5, created=0.5, created_state='new')), ('b', audit(3700, 'active')),
                                 ('a', audit(100, 'active')), ('c', fact('change', 50, project_id='p'))])
         self.assertEqual([(one.time, one.until, one.kind, one.state, one.message_id, one.last_message_id)
-                          for one in known.statements()],
+                          for one in statements(known)],
                          [(at(0.5), at(0.5), 'created', 'new', 'w', 'w'), (at(50), at(50), 'change', None, 'c', 'c'),
                           (at(100), at(3700), 'observation', 'active', 'a', 'b')])
 
@@ -367,7 +375,7 @@ class Cost(unittest.TestCase):
         for minute in range(525_600):
             time = NOON + minute * MINUTE
             known.add(f'id-{minute}', first._replace(time=time, timestamp=time))
-        statement, = known.statements()
+        statement, = statements(known)
         self.assertEqual((statement.time, statement.until), (NOON, NOON + 525_599 * MINUTE))
         self.assertLess(len(known.dump()), 500)
 

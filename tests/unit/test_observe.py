@@ -12,7 +12,8 @@ from ceilometer_paas import times
 from ceilometer_paas.config import reader
 from ceilometer_paas.config.lifecycles import load_lifecycles
 from ceilometer_paas.errors import Refused
-from ceilometer_paas.ledger.intervals import Evidence, fold
+from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.intervals import fold
 from ceilometer_paas.model import Fact, Notification, dump_facts
 from ceilometer_paas.observe import MAX_SIZE, Observer
 from tests.files import Files

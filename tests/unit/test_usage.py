@@ -109,10 +109,10 @@ class ResourceTest(UsageCase):
     def test_a_resource_is_shown_as_it_is_now(self):
         """What it is and since when; deleted ones, and those of which only the end is known, too."""
         self.assertEqual(list(self.ledger.resources(EVER)), [
-            usage.Resource('instance', 'a-vm', None, 'p1', 'u1', 'deleted', at(50), True),
+            usage.Resource('instance', 'a-vm', None, 'p1', 'u1', 'deleted', at(50), False),
             usage.Resource('instance', 'unseen', None, None, None, '', None, False),
-            usage.Resource('instance', 'vm', 'web', 'p2', 'u1', 'active', at(40), True),
-            usage.Resource('volume', 'vm', None, 'p1', None, 'available', at(30), True)])
+            usage.Resource('instance', 'vm', 'web', 'p2', 'u1', 'active', at(40), False),
+            usage.Resource('volume', 'vm', None, 'p1', None, 'available', at(30), False)])
 
     def test_a_scope_narrows(self):
         """A resource is its present owner's."""

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts of one resource, in any order -> what can matter of their *set*. Pure.
+
+Adding a fact commutes, and adding it again changes nothing. What follows from the evidence is read by
+:mod:`ceilometer_paas.ledger.intervals`. All times are microseconds since 1970 in UTC.
+"""
+
+import json
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ceilometer_paas.model import DELETED, Fact
+
+SECOND = 1_000_000
+
+_dumps = json.JSONEncoder(separators=(',', ':'), sort_keys=True).encode
+
+
+class Run(NamedTuple):
+    """Facts that say the same, none further than ``every`` from the next; of most there is one only.
+
+    :ivar timestamp: when the first was sent
+    """
+
+    time: int
+    timestamp: int
+    message_id: str
+    last: int
+    last_message_id: str
+
+
+class Told(NamedTuple):
+    """What the earliest message that knows of a creation, a launch or an end says of that moment.
+
+    :ivar state: what the resource is since then
+    :ivar shown: in which state the message shows the resource; empty if it changes that
+    """
+
+    timestamp: int
+    state: str
+    shown: str
+    project_id: str | None
+    user_id: str | None
+    size: Mapping[str, Any]
+    place: Mapping[str, str | None]
+    event_type: str
+    message_id: str
+
+
+class Evidence:
+    """What is known of one resource.
+
+    Observations are many, and say the same: those of which none is further than the audit's period from the next are
+    kept as one run, of which the first and the last time are known. That is the one place where something is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[str, list[Run]] = {}
+        self.created: dict[int, Told] = {}
+        self.launched: dict[int, Told] = {}
+        self.ended: dict[int, Told] = {}
+        self.unlaunched: int | None = None
+        self.attributes: dict[str, tuple[int, str]] = {}
+
+    @classmethod
+    def load(cls, text: str) -> 'Evidence':
+        """Read what :meth:`dump` wrote."""
+        evidence = cls()
+        runs, created, launched, ended, evidence.unlaunched, attributes = json.loads(text)
+        evidence.runs = {content: [Run(*run) for run in found] for content, found in runs.items()}
+        for moments, found in ((evidence.created, created), (evidence.launched, launched), (evidence.ended, ended)):
+            moments.update((time, Told(*told)) for time, told in found)
+        evidence.attributes = {name: (timestamp, value) for name, (timestamp, value) in attributes.items()}
+        return evidence
+
+    def dump(self) -> str:
+        """Write it; equal evidence gives equal text."""
+        return _dumps([self.runs, sorted(self.created.items()), sorted(self.launched.items()),
+                       sorted(self.ended.items()), self.unlaunched, self.attributes])
+
+    def add(self, message_id: str, fact: Fact) -> bool:
+        """Take a fact in, in any order and as often as it comes; whether that changed anything."""
+        changed = [_witness(self.created, fact.created, fact.created_state, (message_id, fact)),
+                   _witness(self.launched, fact.launched, fact.launched_state, (message_id, fact)),
+                   _witness(self.ended, fact.ended, DELETED, (message_id, fact))]
+        if fact.kind != 'witness':
+            content = _dumps([fact.kind, fact.event_type, fact.state, fact.every, fact.project_id, fact.user_id,
+                              fact.size, fact.place, _second(fact.launched)])
+            changed.append(_insert(self.runs.setdefault(content, []), fact.every * SECOND,
+                                   Run(fact.time, fact.timestamp, message_id, fact.time, message_id)))
+        if (fact.launched is None and fact.launched_state
+                and (self.unlaunched is None or fact.timestamp < self.unlaunched)):
+            self.unlaunched = fact.timestamp
+            changed.append(True)
+        for name, value in fact.attributes.items():
+            known = self.attributes.get(name)
+            if known is None or fact.timestamp >= known[0]:
+                told = fact.timestamp, _dumps(value)
+                if known is None or told > known:
+                    self.attributes[name] = told
+                    changed.append(True)
+        return any(changed)
+
+
+def _second(time: int | None) -> int | None:
+    """Give the second of a launch, which is the same whether its fraction was cut off or not."""
+    return None if time is None else time // SECOND
+
+
+def _insert(runs: list[Run], every: int, new: Run) -> bool:
+    """Add a fact to those that say the same: the runs are what hangs together by gaps of at most ``every``."""
+    place = bisect_left(runs, (new.time, new.timestamp, new.message_id))
+    begin, end = place, place
+    if begin and runs[begin - 1].last + every >= new.time:
+        begin -= 1
+    while end < len(runs) and new.last + every >= runs[end].time:
+        end += 1
+    joined = [*runs[begin:end], new]
+    first = min(joined, key=lambda run: (run.time, run.timestamp, run.message_id))
+    last = min(joined, key=lambda run: (-run.last, run.last_message_id))
+    run = first._replace(last=last.last, last_message_id=last.last_message_id)
+    if runs[begin:end] == [run]:
+        return False
+    runs[begin:end] = [run]
+    return True
+
+
+def _witness(moments: dict[int, Told], time: int | None, state: str, source: tuple[str, Fact]) -> bool:
+    """Note who tells of a moment, if no earlier message does."""
+    message_id, fact = source
+    known = None if time is None else moments.get(time)
+    if time is None or (known is not None and known.timestamp < fact.timestamp):
+        return False
+    told = Told(fact.timestamp, state, fact.shown, fact.project_id, fact.user_id, fact.size, fact.place,
+                fact.event_type, message_id)
+    if known is not None and (known.timestamp, _dumps(known)) <= (fact.timestamp, _dumps(told)):
+        return False
+    moments[time] = told
+    return True
