@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything in one run: ``python -m bench``."""
+"""Everything in one run: ``python -m bench``; options are those of the throughput bench."""
 
-from bench import throughput, translation
+from bench import lives, throughput, translation
 
 translation.main()
+lives.main([])
 throughput.main()

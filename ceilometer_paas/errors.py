@@ -59,6 +59,8 @@ REFUSALS = {
     'observe.failed': 'A lifecycle definition (a path, a trait plug-in) failed on this message.',
     'source.not_mapped': 'The message speaks of a metric type that is not mapped to the queue it came from.',
     'collect.too_large': 'The samples of one message take more than 4 MiB in the ledger.',
+    'fold.too_much': 'What is known of one resource would take more than 1 MiB in the ledger.',
+    'fold.failed': 'This package failed to fold what was told of a resource; the log has the traceback.',
     'publish.refused': 'A publisher refused this sample for ever.',
     'internal.failed': 'This package failed on the message; the log has the traceback.',
 }

@@ -90,7 +90,8 @@ class Fact(NamedTuple):
         statement that lasted
     :ivar size: what a price may depend on (``flavor``, ``vcpus``, …); what is missing is unknown
     :ivar place: ``host`` and ``availability_zone``, where the message tells them; null is nowhere
-    :ivar attributes: what else describes the resource: ``name``, ``image``, ``license``, ``metadata``, ``tags``
+    :ivar attributes: what else describes the resource: ``name``, ``image``, ``license``, ``metadata``, ``tags``; and
+        ``parent``, ``<type>/<id>`` of the resource that it is part of
     :ivar created: when the resource was asked for, since when it is ``created_state``
     :ivar launched: when it last began to run, since when it is ``launched_state``; None if it has not run
     :ivar launched_state: empty if resources of this type tell no launch

@@ -8,11 +8,11 @@ meters are mapped to other queues than the message's own refuses the message.
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ceilometer_paas import times
-from ceilometer_paas.config.lifecycles import Event, Find, Lifecycle, Mark
+from ceilometer_paas.config.lifecycles import Event, Lifecycle, Mark
 from ceilometer_paas.config.paths import Message, as_message
 from ceilometer_paas.errors import Refused, shown
 from ceilometer_paas.model import DELETED, Fact, Notification, is_finite, is_id
@@ -66,7 +66,8 @@ class Observer:
             if latest > now + self._max_future:
                 raise Refused('observe.in_future', f'{times.from_micros(latest).isoformat()} is more than '
                                                    f'{self._max_future / 1_000_000:g} s from now')
-            self._look_at(reading.lifecycle, fact)
+            if reading.states and fact.state not in reading.states:
+                self._warn(fact)
             facts.append(fact)
         return tuple(facts)
 
@@ -80,17 +81,24 @@ class Observer:
         return tuple(readings)
 
     def _ask(self, lifecycle: Lifecycle, queue: str, resource_type: str) -> bool:
-        """Tell whether a definition is active; the queue must be one of those that may speak of its meters."""
-        names = lifecycle.meter_names(resource_type)
-        queues = frozenset[str]().union(*map(self._queues_of, names))
-        if queues and queue not in queues:
-            raise Refused('source.not_mapped', f'{" and ".join(names)} is not mapped to queue {queue!r}')
-        return bool(queues)
+        """Tell whether a definition is active; the queue must be one of those that may speak of its meters.
 
-    def _look_at(self, lifecycle: Lifecycle, fact: Fact) -> None:
-        """Warn once of a state that the definitions do not list."""
+        A message that names its type must also come from where those of a type that is defined by that name may.
+        """
+        named = [one for one in self._lifecycles if one.type_name == resource_type and one.meters]
+        active = False
+        for one in (*named, lifecycle):
+            names = one.meter_names(resource_type)
+            queues = frozenset[str]().union(*map(self._queues_of, names))
+            active = bool(queues)
+            if queues and queue not in queues:
+                raise Refused('source.not_mapped', f'{" and ".join(names)} is not mapped to queue {queue!r}')
+        return active
+
+    def _warn(self, fact: Fact) -> None:
+        """Warn, once, of a state that the definitions do not list."""
         state = fact.resource_type, fact.state
-        if lifecycle.states and fact.state not in (None, DELETED, *lifecycle.states) and state not in self._strange:
+        if state not in self._strange and len(self._strange) < _MEMO:
             self._strange.add(state)
             LOG.warning('A state of %s that no lifecycle definition lists is kept as it is: %s', *state)
 
@@ -99,68 +107,91 @@ class _Reading:
     """How to read messages of one type of event by one definition.
 
     :param may: resource type -> whether the definition is active; it may refuse the message
+    :ivar states: those that a fact may have without a warning; any if there are none
     """
 
     def __init__(self, lifecycle: Lifecycle, events: Sequence[Event], may: Callable[[str], bool]) -> None:
-        self.lifecycle = lifecycle
+        self.states = frozenset({None, DELETED, *lifecycle.states}) if lifecycle.states else None
+        self._lifecycle = lifecycle
         self._events = events
         self._may = may
+        self._resource_id, self._project_id, self._user_id = (
+            lifecycle.ids.get(name, _nothing) for name in ('resource_id', 'project_id', 'user_id'))
+        self._size, self._place, self._attributes = (
+            tuple(finds.items()) for finds in (lifecycle.size, lifecycle.place, lifecycle.attributes))
 
     def __call__(self, message: Message, timestamp: int) -> Fact | None:
-        event = next((event for event in self._events if _applies(event.when, message)), None)
+        event = self._event(message)
         if event is None or event.kind == 'ignored':
             return None
-        of = self.lifecycle
-        resource_type = _id('resource_type', of.resource_type(message))
+        of = self._lifecycle
+        resource_type = of.type_name or _id('resource_type', of.resource_type(message))
         if resource_type is None:
             raise Refused('observe.no_resource_id', 'resource_type')
         if not self._may(resource_type):
             return None
-        resource_id = _id('resource_id', of.ids['resource_id'](message))
+        resource_id = _id('resource_id', self._resource_id(message))
         if resource_id is None:
             raise Refused('observe.no_resource_id', 'resource_id')
-        kind = event.kind
+        project_id, user_id = _id('project_id', self._project_id(message)), _id('user_id', self._user_id(message))
+        kind, state, time, every = event.kind, None, None, event.every
         if event.changed is not None and event.changed[0](message) == event.changed[1](message):
-            kind = 'witness'
-        state = _state(event.state(message)) if event.state is not None and kind != 'witness' else None
-        only = event.sets if kind == 'change' else _ALL
-        project_id = _id('project_id', of.ids['project_id'](message)) if 'project_id' in of.ids else None
-        user_id = _id('user_id', of.ids['user_id'](message)) if 'user_id' in of.ids else None
+            kind, every = 'witness', 0
+        elif kind != 'witness':
+            state = None if event.state is None else _state(event.state(message))
+            time = None if event.time is None else _time(event.time(message))
+        if kind == 'change' and 'project_id' not in event.sets:
+            project_id = user_id = None
         created, created_state = _moment(of.created, message)
         launched, launched_state = _moment(of.launched, message)
         return Fact(
-            resource_type, resource_id, kind, message['event_type'],
-            _time(event.time(message)) or timestamp if event.time is not None and kind != 'witness' else timestamp,
-            timestamp, state, event.every if kind != 'witness' else 0,
-            project_id if 'project_id' in only else None, user_id if 'project_id' in only else None,
-            {name: value for name, find in of.size.items() if (value := _size(name, find(message))) is not None}
-            if 'size' in only else {},
-            {name: _place(find(message)) for name, find in of.place.items()},
-            {name: value for name, find in of.attributes.items() if (value := find(message)) is not None},
+            resource_type, resource_id, kind, message['event_type'], time or timestamp, timestamp, state, every,
+            project_id, user_id, {} if kind == 'change' and 'size' not in event.sets else self._find_size(message),
+            {name: _place(find(message)) for name, find in self._place}, self._find_attributes(message),
             created, created_state, launched, launched_state, _moment(of.ended, message)[0],
             _shown(of.launched, message) if kind in _SHOWING else '')
 
+    def _event(self, message: Message) -> Event | None:
+        for event in self._events:
+            if not event.when or all(str(find(message)) in values for find, values in event.when):
+                return event
+        return None
 
-_ALL = frozenset({'project_id', 'size'})
+    def _find_size(self, message: Message) -> dict[str, Any]:
+        return {name: value for name, find in self._size if (value := _size(name, find(message))) is not None}
+
+    def _find_attributes(self, message: Message) -> dict[str, Any]:
+        found = {name: value for name, find in self._attributes if (value := find(message)) is not None}
+        parent = self._lifecycle.parent
+        if parent is not None and (parent_id := _id('parent', parent.resource_id(message))) is not None:
+            found['parent'] = f'{parent.resource_type}/{parent_id}'
+        return found
+
+
 _SHOWING = frozenset({'observation', 'witness'})
 
 
-def _applies(conditions: Iterable[tuple[Find, frozenset[str]]], message: Message) -> bool:
-    return all(str(find(message)) in values for find, values in conditions)
+def _nothing(_message: Message) -> None:
+    """Find what is not defined."""
 
 
 def _moment(mark: Mark | None, message: Message) -> tuple[int | None, str]:
     """Find when something happened, and in which state the resource is since then."""
     if mark is None:
         return None, ''
-    shown_states = (str(find(message)) for find, values in mark.unless if str(find(message)) in values)
-    return _time(mark.time(message)), next(shown_states, mark.state)
+    time = _time(mark.time(message))
+    for find, values in mark.unless:
+        if (found := str(find(message))) in values:
+            return time, found
+    return time, mark.state
 
 
 def _shown(mark: Mark | None, message: Message) -> str:
     """Find the state that a message shows, which is where its exceptions from the launch stand."""
-    values = (find(message) for find, _ in mark.unless) if mark else ()
-    return next((value for value in values if is_id(value)), '')
+    for find, _ in mark.unless if mark else ():
+        if is_id(value := find(message)):
+            return value
+    return ''
 
 
 def _time(value: Any) -> int | None:
@@ -184,15 +215,15 @@ def _parse(text: str) -> int:
 
 def _state(value: Any) -> str:
     if is_id(value):
-        return str(value)
+        return value
     raise Refused('observe.no_state' if value is None or value == '' else 'observe.bad_state', f'state: {shown(value)}')
 
 
 def _id(field: str, value: Any) -> str | None:
+    if is_id(value):
+        return value
     if value is None or value == '':
         return None
-    if is_id(value):
-        return str(value)
     raise Refused('observe.bad_id', f'{field}: {shown(value)}')
 
 

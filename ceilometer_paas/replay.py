@@ -194,7 +194,8 @@ def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Ca
             clock: Clock) -> Iterator[tuple[int, Outcome]]:
     """Try quarantine rows again; those that are recorded leave the quarantine.
 
-    A message is decoded anew; a sample goes back into the outbox for the publisher that refused it.
+    A message is decoded anew; a sample goes back into the outbox for the publisher that refused it; facts are folded
+    again.
 
     :returns: id and outcome of each row that there is
     :raises Unavailable: the ledger cannot be reached
@@ -208,6 +209,9 @@ def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Ca
             yield row.id, Outcome('quarantined', row.code, f'the pipeline has no publisher {row.origin} any more')
         elif row.is_sample:
             if ledger.quarantine_release_samples([row.id]):
+                yield row.id, RECORDED
+        elif row.is_facts:
+            if ledger.quarantine_release_facts([row.id]):
                 yield row.id, RECORDED
         elif row.origin not in queues:
             yield row.id, Outcome('quarantined', row.code, f'the source map has no queue {row.origin} any more')

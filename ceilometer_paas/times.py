@@ -12,13 +12,15 @@ import iso8601
 
 UTC = datetime.UTC
 
+_LONGEST = 64  # Python takes any number of decimals, and times are kept to be recognised
+
 
 def parse(text: object) -> datetime.datetime:
     """Read an ISO 8601 date and time; the offset stays as written, and is UTC where none is written.
 
     :raises ValueError: it is not a string, or not a date and time
     """
-    if not isinstance(text, str) or len(text) < 16:
+    if not isinstance(text, str) or not 16 <= len(text) <= _LONGEST:
         raise ValueError(f'{text!r} is not a date and time')
     try:
         time = datetime.datetime.fromisoformat(text)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Machines and services that live for a while, what is said of them, and what they really were."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 
 from ceilometer_paas.ledger.evidence import Evidence
 from ceilometer_paas.ledger.intervals import Life, fold
+from ceilometer_paas.ledger.parts import own_end, parent_of, within
 from ceilometer_paas.model import DELETED, Fact
 
 SECOND = 1_000_000
@@ -56,6 +57,13 @@ def evidence(told: Iterable[tuple[str, Fact]], known: Evidence | None = None) ->
     for message_id, fact in told:
         known.add(message_id, fact)
     return known
+
+
+def together(known: Mapping[tuple[str, str], Evidence]) -> dict[tuple[str, str], Life]:
+    """Fold what is known of several resources, of which some may be parts of others."""
+    lives = {key: fold(evidence) for key, evidence in known.items()}
+    ends = {key: own_end(known[key], life) for key, life in lives.items()}
+    return {key: within(life, ends.get(parent_of(life.attributes) or ('', ''))) for key, life in lives.items()}
 
 
 def was(life: Life) -> list[Was]:

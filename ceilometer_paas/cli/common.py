@@ -38,14 +38,14 @@ def open_ledger(settings: options.Settings) -> Iterator[Ledger]:
 def open_lives(conf: Any, now: datetime) -> Iterator[tuple[Ledger, datetime]]:
     """Open the ledger, and fold what has been journalled: a question sees all that was collected.
 
-    :returns: the ledger, and its beginning
+    :returns: the ledger, and its beginning; a question does not make it begin
     :raises ConfigError: as :func:`open_ledger`
     :raises Unavailable: as :func:`open_ledger`
     """
     settings = options.settings(conf)
     with open_ledger(settings) as ledger:
         ledger.catch_up()
-        yield ledger, settings.begin or ledger.begin(now)
+        yield ledger, settings.begin or ledger.began() or now
 
 
 def kept_open(stack: ExitStack, rows: Iterable[Any]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from cliff import lister
 from rich import console, progress
 
 from ceilometer_paas import replay, serve
-from ceilometer_paas.cli.common import Columns, open_ledger, reading
+from ceilometer_paas.cli.common import Columns, open_ledger, reading, shown_time
 from ceilometer_paas.config.load import load
 
 
@@ -45,7 +45,10 @@ class Replay(lister.Lister):  # type: ignore[misc]
             take = replay.Replay(route, serve.way_in(config, ledger, None if delivering else ()), clock=serve.utcnow,
                                  batch_size=config.settings.batch_size)
             take(self._items(parsed_args.file))
-            ledger.begin(take.earliest or serve.utcnow())
+            began = config.settings.begin or ledger.begin(take.earliest or serve.utcnow())
+        if take.earliest is not None and take.earliest < began:
+            print(f'note: lives are not stated before the ledger\'s beginning, {shown_time(began)}, and the earliest '
+                  f'message is of {shown_time(take.earliest)}; [paas] begin moves it', file=self.app.stderr)
         if delivering is not None:
             try:
                 delivering.drain()

@@ -15,6 +15,7 @@ from ceilometer_paas.cli.common import LongLister, Size, Stream, kept_open, open
 from ceilometer_paas.errors import printable
 from ceilometer_paas.ledger.intervals import Statement
 from ceilometer_paas.ledger.usage import Interval, Scope, Story
+from ceilometer_paas.model import DELETED
 
 COLUMNS = ('id', 'type', 'name', 'project', 'state', 'since', 'known_start')
 FIELDS = ('id', 'type', 'name', 'project', 'user', 'state', 'since', 'known_start', 'attributes', 'intervals', 'facts')
@@ -135,7 +136,8 @@ def told(story: Mapping[str, Any], now: datetime) -> Iterator[str]:
         yield from ('', f'{one["begin"]} {one["state"]} for {time}{" until now" * lasts}',
                     f'  {Size(place | one["size"])}', *map(_line, one['facts']))
     if not intervals or intervals[-1]['end'] is not None:
-        yield from ('', f'{story["since"]} {story["state"]}' if intervals else 'nothing but an end is known',
+        only = 'nothing but an end is known' if any(fact['state'] == DELETED for fact in rest) else 'no state is known'
+        yield from ('', f'{story["since"]} {story["state"]}' if intervals else only,
                     *(_line(fact) for fact in rest if fact not in early))
 
 

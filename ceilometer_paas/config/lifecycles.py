@@ -33,7 +33,7 @@ _IDS = ('resource_id', 'project_id', 'user_id')
 _PLACE = ('host', 'availability_zone')
 _ATTRIBUTES = ('name', 'image', 'license', 'metadata', 'tags')
 _MARKS = ('created', 'launched', 'ended')
-_OPTIONAL = ('format', *_IDS[1:], *_PLACE, *_ATTRIBUTES, 'size', *_MARKS, 'states', 'meters')
+_OPTIONAL = ('format', *_IDS[1:], *_PLACE, *_ATTRIBUTES, 'parent', 'size', *_MARKS, 'states', 'meters')
 _KINDS = {'state': 'transition', 'observed': 'observation', 'sets': 'change', 'ignored': 'ignored'}
 _DETAILS = ('time', 'changed', 'every')
 _CHANGES = ('project_id', 'size')
@@ -50,6 +50,14 @@ class Mark:
     time: Find
     state: str
     unless: Conditions = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parent:
+    """What a resource is part of, if an id is found; it ends, at the latest, when that ended."""
+
+    resource_type: str
+    resource_id: Find
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +108,7 @@ class Lifecycle:
     size: Mapping[str, Find]
     place: Mapping[str, Find]
     attributes: Mapping[str, Find]
+    parent: Parent | None
     created: Mark | None
     launched: Mark | None
     ended: Mark | None
@@ -126,6 +135,7 @@ def load_lifecycles(dirs: Sequence[str], problems: reader.Problems) -> tuple[Lif
     loader = _Loader(problems)
     lifecycles = loader.load(dirs)
     loader.check_states()
+    loader.check_parents(lifecycles)
     return tuple(_unite(lifecycles))
 
 
@@ -145,6 +155,7 @@ class _Loader:
 
     :ivar _known: resource type -> the states that its definitions list
     :ivar _named: every state that a definition names: its type, and where
+    :ivar _parents: type of a parent -> where definitions name it
     """
 
     def __init__(self, problems: reader.Problems) -> None:
@@ -154,6 +165,7 @@ class _Loader:
         self._type = ''
         self._known: dict[str, set[str]] = {}
         self._named: list[tuple[str, reader.Map, str, str]] = []
+        self._parents: dict[str, list[reader.Map]] = {}
 
     def load(self, dirs: Sequence[str]) -> tuple[Lifecycle, ...]:
         return self._read.load(dirs, self._lifecycle)
@@ -165,6 +177,13 @@ class _Loader:
             if resource_type and known and state not in known | {DELETED}:
                 meant = reader.did_you_mean(state, known) or 'add it there'
                 self._read.wrong(cfg, key, f'{reader.shown(state)} is none of the states of {resource_type}; {meant}')
+
+    def check_parents(self, lifecycles: Iterable[Lifecycle]) -> None:
+        """Look for parents that have parents, whose ends the ledger does not pass on."""
+        for resource_type in {one.type_name for one in lifecycles if one.parent}:
+            for cfg in self._parents.get(resource_type, ()):
+                self._read.wrong(cfg, 'resource_type', f'{resource_type} is itself part of another resource; name '
+                                                       'that one')
 
     def _lifecycle(self, cfg: reader.Map) -> Lifecycle | None:
         before = len(self._problems)
@@ -180,7 +199,8 @@ class _Loader:
         lifecycle = functools.partial(
             Lifecycle, type_name=self._type, format=cfg.get('format', FORMATS[0]),
             ids=self._finds(cfg, _IDS), size=self._finds(size, size), place=self._finds(cfg, _PLACE),
-            attributes=self._finds(cfg, _ATTRIBUTES), created=created, launched=launched, ended=ended, states=states,
+            attributes=self._finds(cfg, _ATTRIBUTES), parent=self._parent(cfg), created=created, launched=launched,
+            ended=ended, states=states,
             meters={name: frozenset(self._states(meters, name)) for name in meters},
             events=tuple(self._events(cfg)), file=cfg.file, line=cfg.line)
         return None if len(self._problems) > before or resource_type is None else lifecycle(resource_type)
@@ -254,6 +274,23 @@ class _Loader:
         self._named += ((self._type, value, 'unless', word) for _, words in unless for word in words)
         time = self._find(value, 'time')
         return Mark(time, state, unless) if time else None
+
+    def _parent(self, cfg: reader.Map) -> Parent | None:
+        value = cfg.get('parent')
+        if not isinstance(value, reader.Map):
+            if 'parent' in cfg:
+                self._read.wrong(cfg, 'parent', 'parent is a mapping with resource_type and resource_id')
+            return None
+        reader.check_keys(value, self._problems, required=('resource_type', 'resource_id'), what='parent')
+        resource_type, resource_id = value.get('resource_type'), self._find(value, 'resource_id')
+        if 'resource_type' in value and not (reader.is_name(resource_type) and _is_word(resource_type)
+                                             and '/' not in resource_type):
+            self._read.wrong(value, 'resource_type', f'resource_type is {reader.shown(resource_type)}; that of a '
+                                                     'parent is a word without a slash')
+        elif resource_type and resource_id:
+            self._parents.setdefault(resource_type, []).append(value)
+            return Parent(resource_type, resource_id)
+        return None
 
     def _conditions(self, cfg: reader.Map, key: str) -> Iterator[tuple[Find, frozenset[str]]]:
         """Read a mapping of paths to a value or a list of values, if it is there."""

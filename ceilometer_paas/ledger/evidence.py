@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from ceilometer_paas.model import DELETED, Fact
 
 SECOND = 1_000_000
+MAX_ATTRIBUTE = 64 * 1024
+"""Characters of JSON that an attribute may have; the newest that has no more counts."""
 
 _dumps = json.JSONEncoder(separators=(',', ':'), sort_keys=True).encode
 
@@ -97,7 +99,7 @@ class Evidence:
             known = self.attributes.get(name)
             if known is None or fact.timestamp >= known[0]:
                 told = fact.timestamp, _dumps(value)
-                if known is None or told > known:
+                if len(told[1]) <= MAX_ATTRIBUTE and (known is None or told > known):
                     self.attributes[name] = told
                     changed.append(True)
         return any(changed)

@@ -34,6 +34,9 @@ from ceilometer_paas.model import DELETED
 SETTLING = 60 * SECOND
 """How long after a transition or a launch an audit that contradicts it is not believed."""
 
+_MOST = 32
+"""Of how many different things that are said again and again at one time account is taken; audits say one or two."""
+
 _FOREVER = 1 << 63
 _CREATED, _OBSERVED, _LAUNCHED, _TOLD = range(4)
 _RANKS = {'observation': _OBSERVED, 'transition': _TOLD, 'change': _TOLD}
@@ -111,7 +114,8 @@ def _moments(found: Mapping[int, Told]) -> list[_Moment]:
             groups.append([time])
     moments = []
     for group in groups:
-        told = min((found[time] for time in group), key=lambda told: (told.timestamp, json.dumps(told, sort_keys=True)))
+        told = found[group[0]] if len(group) == 1 else min(
+            (found[time] for time in group), key=lambda told: (told.timestamp, json.dumps(told, sort_keys=True)))
         exact = next((time for time in group if time % SECOND), None)
         at = _latest(group[0], told.timestamp) if exact is None else exact
         moments.append(_Moment(at, told, frozenset(time // SECOND for time in group)))
@@ -148,9 +152,9 @@ class _Fold:
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
-        self._launches = _moments(evidence.launched)
-        self._moments = {second: moment.at for moments in (_moments(evidence.ended), self._launches)
-                         for moment in moments for second in moment.seconds}
+        self._created, self._launches, self._ended = map(
+            _moments, (evidence.created, evidence.launched, evidence.ended))
+        self._moments = {second: moment.at for moment in (*self._ended, *self._launches) for second in moment.seconds}
         self._stale_from = self._staleness()
 
     def life(self) -> Life:
@@ -162,7 +166,7 @@ class _Fold:
         told = sorted([*told, *(_point(moment, _LAUNCHED) for moment in self._launches)])
         end = self._end(told)
         points = [point for point in told if point.time < end and point.state != DELETED]
-        for moment in _moments(self._evidence.created)[:1]:
+        for moment in self._created[:1]:
             begin = min(moment.seconds) * SECOND
             points = [point if point.time >= begin else point._replace(time=begin) for point in points]
             if known_start and moment.at < min([end, *(point.time for point in points[:1])]):
@@ -179,8 +183,7 @@ class _Fold:
             for run in runs:
                 time = self._exact(run)
                 yield Statement(time, max(time, run.last), kind, event_type, state, run.message_id, run.last_message_id)
-        for kind, moments in (('created', _moments(evidence.created)), ('launched', self._launches),
-                              ('ended', _moments(evidence.ended))):
+        for kind, moments in (('created', self._created), ('launched', self._launches), ('ended', self._ended)):
             for at, told, _ in moments:
                 yield Statement(at, at, kind, told.event_type, told.state, told.message_id, told.message_id)
 
@@ -211,9 +214,8 @@ class _Fold:
         return self._moments.get(run.time // SECOND, _latest(run.time, run.timestamp))
 
     def _end(self, told: Sequence[_Point]) -> int:
-        ended = _moments(self._evidence.ended)
-        if ended:
-            return ended[0].at
+        if self._ended:
+            return self._ended[0].at
         return min((point.time for point in told if point.state == DELETED), default=_FOREVER)
 
     def _knows_start(self, told: Sequence[_Point]) -> bool:
@@ -254,7 +256,7 @@ class _Walk:
             if not (point.rank == _OBSERVED and point.time < self._settled and self._contradicts(point)):
                 self._apply(point, point.time)
             if point.last > point.time:
-                self._lasting.append(point)
+                self._lasting = [*self._lasting[1 - _MOST:], point]
         self._repeat(end)
         if self._spans:
             self._spans[-1].end = end

@@ -4,23 +4,45 @@
 Recording a batch only journals its facts: one row. Folding has three steps: :func:`load` reads rows of the journal and
 what is known of the resources that they tell of, :func:`work_out` adds the facts to that, :func:`write` writes the
 differences, if nobody else has folded since. An interval that begins when it did before keeps its row.
+
+What one resource has too much of, and what this package fails at, is put into the quarantine, so that the lives of
+others go on.
+
+When a resource ended, or ended at another time than was known, the lives that are parts of it are folded anew. They may
+be many, so that this is left to the next steps: the first row of the journal that was taken then stays, and holds
+:class:`Parents` instead of facts.
 """
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ceilometer_paas.ledger import intervals
+from ceilometer_paas import times
+from ceilometer_paas.errors import Refused, printable
+from ceilometer_paas.ledger import intervals, parts, quarantine
 from ceilometer_paas.ledger.evidence import Evidence
 from ceilometer_paas.ledger.intervals import Life, Span
-from ceilometer_paas.ledger.schema import FOREVER, beginning, evidence, journal, resource, state_interval
-from ceilometer_paas.model import DELETED, Fact
+from ceilometer_paas.ledger.schema import FOREVER, beginning, distinct, evidence, journal, resource, state_interval
+from ceilometer_paas.model import DELETED, Fact, Quarantined, dump_facts
+
+LOG = logging.getLogger(__name__)
+
+MAX_EVIDENCE = 1024 * 1024
+"""Characters that are kept of one resource: some nine thousand changes. Each further message costs 50 ms then."""
 
 _ROWS = 100
 """Rows of the journal that are taken at once, at most."""
+
+_CHILDREN = 500
+"""Lives that are folded anew at once, at most, because their parent ended."""
+
+_FIELDS = len(Fact._fields)
+_ALONE = 1 << 30
+"""Size of a row of the journal that no other is taken with."""
 
 _Key = tuple[str, str]
 _Told = list[tuple[str, Fact]]
@@ -34,12 +56,15 @@ _MY_TURN = (beginning.update().where(beginning.c.folds == sa.bindparam('folds_be
             .values(folds=beginning.c.folds + 1))
 _HEADS = sa.select(journal.c.id, journal.c.size).order_by(journal.c.id).limit(_ROWS)
 
-_PRESENT = ('name', 'project_id', 'user_id', 'state', 'since', 'known_start')
+_BODIES = sa.select(journal.c.source_id, journal.c.body)
+
+_PRESENT = ('name', 'project_id', 'user_id', 'state', 'since', 'known_start', 'ended_at', 'parent_type', 'parent_id')
 _KNOWN = sa.select(resource.c.resource_id, resource.c.id, evidence.c.body, *(resource.c[name] for name in _PRESENT)
                    ).join(evidence, evidence.c.resource_no == resource.c.id)
 _CHANGE = resource.update().where(resource.c.id == sa.bindparam('number'))
-_LEARN = evidence.update().where(evidence.c.resource_no == sa.bindparam('number'))
 _NUMBERS = sa.select(resource.c.resource_id, resource.c.id)
+_ENDS = sa.select(resource.c.resource_id, resource.c.ended_at)
+_PARTS = sa.select(resource.c.resource_type, resource.c.resource_id, resource.c.id).order_by(resource.c.id)
 
 _INTERVAL = [column.name for column in state_interval.c if column.name not in ('id', 'resource_no')]
 _INTERVALS = sa.select(state_interval.c.resource_no, state_interval.c.id,
@@ -47,34 +72,64 @@ _INTERVALS = sa.select(state_interval.c.resource_no, state_interval.c.id,
 _RESTATE = state_interval.update().where(state_interval.c.id == sa.bindparam('number'))
 
 
+class Parents(NamedTuple):
+    """Resources that ended, of which the children are still to be folded anew.
+
+    :ivar after: number of the last child of the first of them that was
+    """
+
+    keys: Sequence[_Key]
+    after: int
+
+
 class Loaded(NamedTuple):
     """What is to be folded, and what was known before.
 
     :ivar folds: how often had been folded until then
     :ivar taken: rows of the journal
-    :ivar messages: how many they hold
-    :ivar told: the facts of each resource, each with the id of its message
+    :ivar messages: how many they hold; 1 if they hold parents
+    :ivar told: the facts of each resource, each with the id of its message; none of what is only folded anew
+    :ivar sources: whence they came, by the number of the source
     :ivar known: number, evidence and present of the resources that were known
     :ivar kept: their intervals, by number and beginning, each with the number of its row
+    :ivar ends: when the parents of these resources ended
+    :ivar left: what the row will hold after this step, if it holds parents
     """
 
     folds: int
     taken: list[int]
     messages: int
     told: Mapping[_Key, _Told]
+    sources: Mapping[_Key, int]
     known: Mapping[_Key, sa.Row[Any]]
     kept: Mapping[int, Mapping[int, tuple[int, tuple[Any, ...]]]]
+    ends: Mapping[_Key | None, int | None]
+    left: Parents | None
 
 
 class Changes(NamedTuple):
-    """What is to be written: rows of tables, by what is done to them."""
+    """What is to be written: rows of tables, by what is done to them.
 
+    :ivar ended: resources that ended, or at another time than was known
+    """
+
+    ended: list[_Key]
     learnt: list[dict[str, Any]]
     present: list[dict[str, Any]]
-    met: dict[_Key, tuple[str, Life]]
+    met: dict[_Key, tuple[str, tuple[Any, ...], Sequence[Span]]]
     gone: list[int]
     changed: list[dict[str, Any]]
     new: list[dict[str, Any]]
+    refused: list[tuple[int, Quarantined, int]]
+
+
+class _Found(NamedTuple):
+    """What is known of a resource now; no evidence if nothing was new."""
+
+    body: str
+    present: tuple[Any, ...]
+    ended_at: int | None
+    spans: Sequence[Span]
 
 
 def put(connection: sa.Connection, source_id: int, bodies: Iterable[str]) -> None:
@@ -93,45 +148,122 @@ def load(connection: sa.Connection, size: int) -> Loaded:
     :param size: characters of all rows together; one row is taken however large it is
     """
     folds: int = connection.execute(_FOLDS).scalar_one()
+    taken = _take(connection, size)
+    messages, left = 0, None
+    told: defaultdict[_Key, _Told] = defaultdict(list)
+    sources: dict[_Key, int] = {}
+    for source_id, body in connection.execute(_BODIES.where(journal.c.id.in_(taken))).all():
+        content = json.loads(body)
+        if isinstance(content, dict):
+            keys, left = _children(connection, Parents(**content))
+            told.update((key, []) for key in keys)
+            messages = 1
+            break
+        for message_id, facts in content:
+            messages += 1
+            for values in facts:
+                fact = Fact(*values[:_FIELDS])
+                key = fact.resource_type, fact.resource_id
+                told[key].append((message_id, fact))
+                sources[key] = source_id
+    known = {(kind, row.resource_id): row for kind, row in _find(connection, _KNOWN, told)}
+    kept: defaultdict[int, dict[int, tuple[int, tuple[Any, ...]]]] = defaultdict(dict)
+    numbers = [row.id for row in known.values()]
+    for row in connection.execute(_INTERVALS.where(state_interval.c.resource_no.in_(numbers))).all():
+        kept[row[0]][row[2]] = row[1], row[2:]
+    return Loaded(folds, taken, messages, told, sources, known, kept, _ends(connection, told, known), left)
+
+
+def _take(connection: sa.Connection, size: int) -> list[int]:
+    """Choose the oldest rows of the journal."""
     taken: list[int] = []
     for row_id, length in connection.execute(_HEADS).all():
         size -= length
         if taken and size < 0:
             break
         taken.append(row_id)
-    messages = 0
-    told: defaultdict[_Key, _Told] = defaultdict(list)
-    for body in connection.scalars(sa.select(journal.c.body).where(journal.c.id.in_(taken))).all():
-        for message_id, facts in json.loads(body):
-            messages += 1
-            for values in facts:
-                fact = Fact(*values)
-                told[fact.resource_type, fact.resource_id].append((message_id, fact))
-    known = {(kind, row.resource_id): row for kind, row in _find(connection, _KNOWN, told)}
-    kept: defaultdict[int, dict[int, tuple[int, tuple[Any, ...]]]] = defaultdict(dict)
-    numbers = [row.id for row in known.values()]
-    for row in connection.execute(_INTERVALS.where(state_interval.c.resource_no.in_(numbers))).all():
-        kept[row[0]][row[2]] = row[1], row[2:]
-    return Loaded(folds, taken, messages, told, known, kept)
+    return taken
+
+
+def _children(connection: sa.Connection, parents: Parents) -> tuple[list[_Key], Parents | None]:
+    """Find some children, of one parent after another and in the order of their numbers, and what is left then."""
+    keys, after = list(parents.keys), parents.after
+    found: list[_Key] = []
+    while keys and len(found) < _CHILDREN:
+        rows = connection.execute(_PARTS.where(resource.c.parent_type == keys[0][0], resource.c.parent_id == keys[0][1],
+                                               resource.c.id > after).limit(_CHILDREN - len(found))).all()
+        found += ((row.resource_type, row.resource_id) for row in rows)
+        after = rows[-1].id if len(found) == _CHILDREN else 0
+        keys = keys if after else keys[1:]
+    return found, Parents(keys, after) if keys else None
+
+
+def _ends(connection: sa.Connection, told: Mapping[_Key, _Told],
+          known: Mapping[_Key, sa.Row[Any]]) -> dict[_Key | None, int | None]:
+    """Look up when the parents of some resources ended, if they have any."""
+    parents = {(row.parent_type, row.parent_id) for row in known.values() if row.parent_type is not None}
+    parents.update(parent for facts in told.values() for _, fact in facts
+                   if (parent := parts.parent_of(fact.attributes)) is not None)
+    return {(kind, row.resource_id): row.ended_at for kind, row in _find(connection, _ENDS, parents)}
 
 
 def work_out(loaded: Loaded) -> Changes:
     """Add what was told of each resource to what was known of it, and see what that changes."""
-    changes = Changes([], [], {}, [], [], [])
+    changes = Changes([], [], [], {}, [], [], [], [])
     for key, facts in loaded.told.items():
         row = loaded.known.get(key)
-        known = Evidence.load(row.body) if row else Evidence()
-        news = [known.add(message_id, fact) for message_id, fact in facts]
+        try:
+            found = _find_out(loaded, key)
+        except Refused as refused:
+            changes.refused.append(_set_aside(loaded, key, refused))
+            continue
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lives of others go on
+            LOG.exception('Folding %s %s failed; its facts are quarantined', *key)
+            changes.refused.append(_set_aside(loaded, key, Refused('fold.failed', f'{type(error).__name__}: {error}')))
+            continue
+        if row and facts and not found.body:
+            continue
+        if found.ended_at != (row.ended_at if row else None):
+            changes.ended.append(key)
         if row is None:
-            changes.met[key] = known.dump(), intervals.fold(known)
-        elif any(news):
-            life = intervals.fold(known)
-            present = _present(life)
-            changes.learnt.append({'number': row.id, 'body': known.dump()})
-            if present != row[3:]:
-                changes.present.append({'number': row.id, **dict(zip(_PRESENT, present, strict=True))})
-            _compare(life.spans, row.id, loaded.kept[row.id], changes)
+            changes.met[key] = found.body, found.present, found.spans
+            continue
+        if found.body:
+            changes.learnt.append({'resource_no': row.id, 'body': found.body})
+        if found.present != row[3:]:
+            changes.present.append({'number': row.id, **dict(zip(_PRESENT, found.present, strict=True))})
+        _compare(found.spans, row.id, loaded.kept[row.id], changes)
     return changes
+
+
+def _find_out(loaded: Loaded, key: _Key) -> _Found:
+    """Add what was told of a resource to what was known of it.
+
+    :raises Refused: it is too much
+    """
+    row = loaded.known.get(key)
+    known = Evidence.load(row.body) if row else Evidence()
+    news = [known.add(message_id, fact) for message_id, fact in loaded.told[key]]
+    if row and loaded.told[key] and not any(news):
+        return _Found('', (), None, ())
+    body = known.dump() if any(news) else ''
+    if len(body) > MAX_EVIDENCE:
+        raise Refused('fold.too_much', f'{key[0]} {key[1]}: {len(body)} characters; {MAX_EVIDENCE} are kept')
+    life = intervals.fold(known)
+    end = parts.own_end(known, life)
+    life = parts.within(life, loaded.ends.get(parts.parent_of(life.attributes)))
+    return _Found(body, _present(life, end), end, life.spans)
+
+
+def _set_aside(loaded: Loaded, key: _Key, refused: Refused) -> tuple[int, Quarantined, int]:
+    """Put what was told of a resource into the form in which it can be journalled again; with the newest of its times.
+
+    Of a life that was only to be folded anew, there is nothing: its facts are known.
+    """
+    told = loaded.told[key]
+    body = f'[{",".join(f"[{_dumps(message_id)},{dump_facts((fact,))}]" for message_id, fact in told)}]'
+    item = Quarantined('/'.join(key), refused.code, printable(refused.reason), body)
+    return loaded.sources.get(key, 0), item, max((fact.timestamp for _, fact in told), default=0)
 
 
 def _compare(spans: Sequence[Span], number: int, kept: Mapping[int, tuple[int, tuple[Any, ...]]],
@@ -153,25 +285,45 @@ def write(connection: sa.Connection, loaded: Loaded, changes: Changes) -> bool:
         return False
     if changes.gone:
         connection.execute(state_interval.delete().where(state_interval.c.id.in_(changes.gone)))
+    if changes.learnt:  # two statements for all of them, where an UPDATE would be one for each
+        numbers = [row['resource_no'] for row in changes.learnt]
+        connection.execute(evidence.delete().where(evidence.c.resource_no.in_(numbers)))
     new = changes.new + (_meet(connection, changes.met) if changes.met else [])
-    for statement, rows in ((_LEARN, changes.learnt), (_CHANGE, changes.present), (_RESTATE, changes.changed),
-                            (state_interval.insert(), new)):
+    for statement, rows in ((evidence.insert(), changes.learnt), (_CHANGE, changes.present),
+                            (_RESTATE, changes.changed), (state_interval.insert(), new)):
         if rows:
             connection.execute(statement, rows)
-    connection.execute(journal.delete().where(journal.c.id.in_(loaded.taken)))
+    for source_id, item, at in changes.refused:
+        quarantine.put(connection, source_id, [item], times.from_micros(at))
+    _finish(connection, loaded, changes.ended)
     return True
 
 
-def _meet(connection: sa.Connection, met: Mapping[_Key, tuple[str, Life]]) -> list[dict[str, Any]]:
+def _finish(connection: sa.Connection, loaded: Loaded, ended: Sequence[_Key]) -> None:
+    """Delete the rows of the journal that were folded; keep one for children that are to be folded anew."""
+    left, done = loaded.left, loaded.taken
+    if ended:
+        types = distinct(connection, resource.c.parent_type)
+        parents = [key for key in ended if key[0] in types]
+        left = Parents(parents, 0) if parents else None
+    if left is not None:
+        first, *done = loaded.taken
+        connection.execute(journal.update().where(journal.c.id == first)
+                           .values(size=_ALONE, body=_dumps(left._asdict())))
+    connection.execute(journal.delete().where(journal.c.id.in_(done)))
+
+
+def _meet(connection: sa.Connection,
+          met: Mapping[_Key, tuple[str, tuple[Any, ...], Sequence[Span]]]) -> list[dict[str, Any]]:
     """Enter resources that were not known, with their evidence; the rows of their intervals."""
     connection.execute(resource.insert(), [
-        {'resource_type': key[0], 'resource_id': key[1], **dict(zip(_PRESENT, _present(life), strict=True))}
-        for key, (_, life) in met.items()])
+        {'resource_type': key[0], 'resource_id': key[1], **dict(zip(_PRESENT, present, strict=True))}
+        for key, (_, present, _) in met.items()])
     numbers = {(kind, row.resource_id): row.id for kind, row in _find(connection, _NUMBERS, met)}
     connection.execute(evidence.insert(), [{'resource_no': numbers[key], 'body': body}
-                                           for key, (body, _) in met.items()])
+                                           for key, (body, _, _) in met.items()])
     return [{'resource_no': numbers[key], **dict(zip(_INTERVAL, values, strict=True))}
-            for key, (_, life) in met.items() for values in _rows(life.spans)]
+            for key, (_, _, spans) in met.items() for values in _rows(spans)]
 
 
 def newest(connection: sa.Connection) -> int | None:
@@ -208,14 +360,15 @@ def _find(connection: sa.Connection, query: sa.Select[Any], keys: Iterable[_Key]
             yield resource_type, row
 
 
-def _present(life: Life) -> tuple[Any, ...]:
+def _present(life: Life, ended_at: int | None) -> tuple[Any, ...]:
     """Give what a resource is now, by its last interval, or deleted since that ended: the columns of its row."""
     name = _fit(life.attributes.get('name'))
+    rest = life.known_start, ended_at, *(parts.parent_of(life.attributes) or (None, None))
     if not life.spans:
-        return name, None, None, '', None, life.known_start
+        return name, None, None, '', None, *rest
     last = life.spans[-1]
     state, since = (last.state, last.begin) if last.end is None else (DELETED, last.end)
-    return name, last.project_id, last.user_id, state, since, life.known_start
+    return name, last.project_id, last.user_id, state, since, *rest
 
 
 def _rows(spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:

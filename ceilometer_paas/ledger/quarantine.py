@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quarantine's rows, within a transaction of :mod:`ceilometer_paas.ledger.store`.
 
-A row is a message or a sample that was refused. Its code tells which: a sample's begins with ``publish.``.
+A row is a message, a sample, or facts of one resource. Its code tells which: a sample's begins with ``publish.``, that
+of facts with ``fold.``.
 """
 
 import hashlib
@@ -22,13 +23,16 @@ MAX_BODY = 4 * 1024 * 1024
 SAMPLES = 'publish.'
 """How the codes of refused samples begin."""
 
+FACTS = 'fold.'
+"""How the codes of facts begin that were not folded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of the quarantine.
 
     :ivar source: ``<endpoint>/<exchange>``
-    :ivar origin: the queue it came from, or the publisher that refused it
+    :ivar origin: the queue it came from, the publisher that refused it, or the resource (type/id) that facts are of
     :ivar code: why it was refused the last time
     :ivar truncated: the body is cut, so that nothing can be made of it any more
     :ivar count: how often it was refused
@@ -48,8 +52,13 @@ class Row:
 
     @property
     def is_sample(self) -> bool:
-        """Whether this is a sample that a publisher refused; otherwise it is a message."""
+        """Whether this is a sample that a publisher refused."""
         return self.code.startswith(SAMPLES)
+
+    @property
+    def is_facts(self) -> bool:
+        """Whether these are facts of a resource that were not folded."""
+        return self.code.startswith(FACTS)
 
 
 class Filter(NamedTuple):

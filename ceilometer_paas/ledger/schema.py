@@ -9,6 +9,7 @@
     source --< quarantine  what was set aside
     source --< journal     facts that are still to be folded, a row for each batch
     resource --- evidence  what is known of each resource: all that its facts said
+            `--< resource  whose lives are parts of its own
             `--< state_interval                what follows from it: since when it was in which state
     beginning              its one row is changed by whoever folds, so that one does at a time
 
@@ -141,6 +142,8 @@ journal = sa.Table(
     sa.Column('body', LongText, nullable=False),
     sqlite_autoincrement=True, **_MARIADB)
 
+# A parent is named by type and id, because its children may be known before it is. That a resource ended is told here
+# by its own facts; its state and intervals may have ended before, with its parent.
 resource = sa.Table(
     'resource', metadata,
     sa.Column('id', BigId, primary_key=True),
@@ -152,8 +155,12 @@ resource = sa.Table(
     sa.Column('state', Id, nullable=False),
     sa.Column('since', sa.BigInteger),
     sa.Column('known_start', sa.Boolean, nullable=False),
+    sa.Column('parent_type', Id),
+    sa.Column('parent_id', Id),
+    sa.Column('ended_at', sa.BigInteger),
     sa.UniqueConstraint('resource_type', 'resource_id', name='uniq_resource0resource_type0resource_id'),
     sa.Index('resource_project_id_resource_type_resource_id_idx', 'project_id', 'resource_type', 'resource_id'),
+    sa.Index('resource_parent_type_parent_id_id_idx', 'parent_type', 'parent_id', 'id'),
     sqlite_autoincrement=True, **_MARIADB)
 
 # Long, and needed by nobody who asks: whoever goes through resources does not have to go through it.
@@ -183,6 +190,15 @@ state_interval = sa.Table(
 
 FOREVER = (1 << 63) - 1
 """``ends_at`` of an interval that lasts."""
+
+
+def distinct(connection: sa.Connection, column: sa.Column[str]) -> list[str]:
+    """List the values of a column with an index, of which there are few: the index leads from each to the next."""
+    found: list[str] = []
+    while (value := connection.scalar(sa.select(sa.func.min(column))
+                                      .where(column > (found[-1] if found else '')))) is not None:
+        found.append(value)
+    return found
 
 
 def upgrade(engine: sa.Engine) -> None:

@@ -201,26 +201,37 @@ class Ledger:
         return sum(self._write(functools.partial(quarantine.drop, ids=part)) for part in _slices(ids))
 
     def quarantine_release_samples(self, ids: Sequence[int]) -> int:
-        """Put refused samples back into the outbox, each for the publisher that refused it.
+        """Put refused samples back into the outbox, each for the publisher that refused it, and return how many.
 
-        :returns: how many; rows that hold a message, that are cut or that are gone are left as they are
+        Rows that hold anything else, that are cut or that are gone are left as they are.
         """
         return sum(self._write(functools.partial(_release, ids=part)) for part in _slices(ids))
 
+    def quarantine_release_facts(self, ids: Sequence[int]) -> int:
+        """Journal facts again that were not folded, and return how many rows; others are left as they are."""
+        return sum(self._write(functools.partial(_release_facts, ids=part)) for part in _slices(ids))
+
+    def began(self) -> datetime | None:
+        """Tell when the ledger of lives began, if it has."""
+        with self._read() as connection:
+            at = lives.began(connection)
+        return None if at is None else times.from_micros(at)
+
     def begin(self, at: datetime) -> datetime:
         """Let the ledger of lives begin, if it has not yet; when it began."""
-        with self._read() as connection:
-            began = lives.began(connection)
+        began = self.began()
         if began is None:
-            began = self._write(functools.partial(lives.begin, at=times.to_micros(at)))
-        assert began is not None
-        return times.from_micros(began)
+            micros = self._write(functools.partial(lives.begin, at=times.to_micros(at)))
+            assert micros is not None
+            began = times.from_micros(micros)
+        return began
 
     def fold(self, size: int = MAX_STEP) -> int:
         """Fold the oldest facts of the journal into the lives of their resources; several processes take turns.
 
         :param size: characters of the facts that are folded at once; one row is folded however large it is
-        :returns: how many messages they came from; 0 when nothing is left
+        :returns: how many messages they came from, 1 for a step in which lives end with their parents; 0 when nothing
+            is left
         """
         def work(connection: sa.Connection) -> int:
             loaded = lives.load(connection, size)
@@ -374,6 +385,13 @@ def _release(connection: sa.Connection, ids: Collection[int]) -> int:
         bodies[row.source, row.origin].append(row.body)
     for (source, origin), items in bodies.items():
         _put(connection, _id_of(connection, schema.source, source), [_id_of(connection, schema.target, origin)], items)
+    return quarantine.drop(connection, [row.id for row in rows])
+
+
+def _release_facts(connection: sa.Connection, ids: Collection[int]) -> int:
+    rows = [row for row in quarantine.load(connection, ids, lock=True) if row.is_facts and not row.truncated]
+    for row in rows:
+        lives.put(connection, _id_of(connection, schema.source, row.source), [row.body])
     return quarantine.drop(connection, [row.id for row in rows])
 
 

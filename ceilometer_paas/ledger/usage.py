@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ceilometer_paas import times
+from ceilometer_paas.ledger import parts
 from ceilometer_paas.ledger.evidence import Evidence
-from ceilometer_paas.ledger.intervals import Statement, fold, statements
-from ceilometer_paas.ledger.schema import FOREVER, evidence, resource, state_interval
+from ceilometer_paas.ledger.intervals import Life, Statement, fold, statements
+from ceilometer_paas.ledger.schema import FOREVER, distinct, evidence, resource, state_interval
 from ceilometer_paas.model import DELETED
 
 GROUPS = ('project_id', 'resource_type', 'resource_id', 'state', 'flavor', 'size', 'user_id', 'host',
@@ -85,9 +86,9 @@ class Resource(NamedTuple):
 
 
 class Story(NamedTuple):
-    """A resource's life, and the facts behind it, in order.
+    """A resource's life, and the facts behind it, in order; if it ended with its parent, the one that ended that too.
 
-    :ivar attributes: the newest of each: ``name``, ``image``, ``license``, ``metadata``, ``tags``
+    :ivar attributes: the newest of each: ``name``, ``image``, ``license``, ``metadata``, ``tags``, ``parent``
     """
 
     resource: Resource
@@ -178,9 +179,24 @@ def stories(connection: sa.Connection, scope: Scope) -> list[Story]:
     told = []
     for *values, number, text in connection.execute(query).all():
         known = Evidence.load(text)
-        told.append(Story(_resource(values, beginning), fold(known).attributes,
-                          list(_load(connection, [number], every, Period(beginning, FOREVER))), statements(known)))
+        life = fold(known)
+        facts = [*statements(known), *_parents(connection, known, life)]
+        told.append(Story(_resource(values, beginning), life.attributes,
+                          list(_load(connection, [number], every, Period(beginning, FOREVER))), sorted(facts)))
     return told
+
+
+def _parents(connection: sa.Connection, known: Evidence, life: Life) -> Iterator[Statement]:
+    """Give what ended the parent of a life, if it did so before that ended by itself."""
+    parent, end = parts.parent_of(life.attributes), parts.own_end(known, life)
+    if parent is None:
+        return
+    query = (sa.select(evidence.c.body).join(resource, evidence.c.resource_no == resource.c.id)
+             .where(resource.c.resource_type == parent[0], resource.c.resource_id == parent[1]))
+    for text in connection.scalars(query).all():
+        told = parts.ending(Evidence.load(text))
+        if told is not None and (end is None or told.time < end):
+            yield told
 
 
 def summed(connection: sa.Connection, scope: Scope, period: Period, group_by: Sequence[str]) -> list[Usage]:
@@ -236,14 +252,8 @@ def _numbers(connection: sa.Connection, scope: Scope, period: Period) -> sa.Sele
 
 
 def _types(connection: sa.Connection, scope: Scope) -> list[str]:
-    """List the types of a scope: there are few, and an index leads from each to the next."""
-    if scope.resource_type is not None:
-        return [scope.resource_type]
-    types: list[str] = []
-    while (found := connection.scalar(sa.select(sa.func.min(resource.c.resource_type))
-                                      .where(resource.c.resource_type > (types[-1] if types else '')))) is not None:
-        types.append(found)
-    return types
+    """List the types of a scope."""
+    return distinct(connection, resource.c.resource_type) if scope.resource_type is None else [scope.resource_type]
 
 
 def _within(connection: sa.Connection, scope: Scope) -> list[sa.ColumnElement[bool]]:

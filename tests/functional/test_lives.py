@@ -10,15 +10,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from multiprocessing.synchronize import Event
+from unittest import mock
 
 from ceilometer_paas import times
+from ceilometer_paas.ledger import lives
 from ceilometer_paas.ledger.evidence import Evidence
-from ceilometer_paas.ledger.intervals import Span, fold
+from ceilometer_paas.ledger.intervals import Span
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.ledger.usage import Interval, Scope
 from ceilometer_paas.model import Entry, Fact, dump_facts
 from tests.functional.databases import OnMariadb, OnPostgresql
 from tests.ledgers import NOW, LedgerCase
+from tests.lives import together
 from tests.unit import test_lives, test_usage
 
 SECOND = 1_000_000
@@ -30,11 +33,15 @@ FORK = multiprocessing.get_context('fork')
 Batch = tuple[str, Sequence[Entry]]
 
 
-def life(name: str, chance: random.Random) -> Iterator[Fact]:
-    """Tell of a resource whatever a service may: in order, but as one to whom that does not matter."""
-    now = BEGIN + chance.randrange(9 * SECOND)
+def life(number: int, chance: random.Random) -> Iterator[Fact]:
+    """Tell of a resource whatever a service may: in order, but as one to whom that does not matter.
+
+    Of 200, half are parts of ten of the others, and live when those may have ended.
+    """
+    name, parts = f'r{number}', {'parent': f'type0/r{number % 10}'} if number >= 100 else {}
+    now = BEGIN + chance.randrange(9 * SECOND) + (chance.randrange(9_000 * SECOND) if parts else 0)
     about = {'created': now, 'created_state': 'building', 'launched_state': 'active', 'project_id': 'p1',
-             'user_id': 'ü', 'size': {'flavor': 'm1', 'vcpus': 2}, 'place': {'host': None}}
+             'user_id': 'ü', 'size': {'flavor': 'm1', 'vcpus': 2}, 'place': {'host': None}, 'attributes': parts}
     fact = Fact(f'type{len(name) % 2}', name, 'transition', 'create', now, now, 'building')._replace(**about)
     if chance.random() < 0.9:
         yield fact
@@ -48,7 +55,8 @@ def life(name: str, chance: random.Random) -> Iterator[Fact]:
             fact = fact._replace(project_id=chance.choice(['p1', 'p2']), size={'flavor': chance.choice(['m1', 'm2'])})
         state = chance.choice(['active', 'stopped', 'paused']) if kind in ('transition', 'observation') else None
         yield fact._replace(kind=kind, time=now, timestamp=now + chance.randrange(SECOND), state=state, event_type=kind,
-                            every=3900 if kind == 'observation' else 0, attributes={'name': f'{name} at {now}'})
+                            every=3900 if kind == 'observation' else 0,
+                            attributes={**parts, 'name': f'{name} at {now}'})
     if chance.random() < 0.6:
         now += chance.randrange(1, 9 * SECOND)
         yield fact._replace(event_type='delete', time=now, timestamp=now, state='deleted', ended=now)
@@ -76,7 +84,7 @@ def from_scratch(batches: Sequence[Batch]) -> dict[tuple[str, str], list[Span]]:
         for entry in entries:
             for fact in map(Fact._make, json.loads(entry.facts)):
                 found[fact.resource_type, fact.resource_id].add(entry.message_id, fact)
-    return {key: list(fold(evidence).spans) for key, evidence in found.items()}
+    return {key: list(life.spans) for key, life in together(found).items()}
 
 
 def as_span(interval: Interval) -> Span:
@@ -112,7 +120,7 @@ def fold_for_ever(url: str, begun: Event) -> None:
             time.sleep(0.001)
 
 
-class Folding(test_lives.FoldTest, test_lives.CatchUpTest, test_lives.BeginningTest):
+class Folding(test_lives.FoldTest, test_lives.ChildrenTest, test_lives.CatchUpTest, test_lives.BeginningTest):
     """What the unit tests ask of folding."""
 
 
@@ -122,6 +130,10 @@ class Questions(test_usage.IntervalTest, test_usage.ResourceTest, test_usage.Sum
 
 class Processes(LedgerCase):
     """What the ledger of lives promises of several processes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(mock.patch.object(lives, '_CHILDREN', 3))
 
     def make(self) -> str:
         """Make a place; SQLite waits for locks as long as an agent does."""
@@ -163,7 +175,7 @@ class Processes(LedgerCase):
     def test_processes_that_record_and_fold_at_once_agree(self):
         """200 lives, told in any order and partly twice to three processes, are what one fold of them is."""
         chance = random.Random(1)
-        batches = deliveries([fact for number in range(200) for fact in life(f'r{number}', chance)], chance)
+        batches = deliveries([fact for number in range(200) for fact in life(number, chance)], chance)
         workers = [self.start(record_and_fold, batches[place::3] + batches[:9]) for place in range(3)]
         for worker in workers:
             worker.join(60)
@@ -173,7 +185,7 @@ class Processes(LedgerCase):
     def test_a_folder_that_is_killed_loses_and_doubles_nothing(self):
         """Whenever kill -9 comes, what was folded is kept and what was not is still in the journal."""
         chance = random.Random(2)
-        batches = deliveries([fact for number in range(200) for fact in life(f'r{number}', chance)], chance)
+        batches = deliveries([fact for number in range(200) for fact in life(number, chance)], chance)
         recorder = self.start(record, batches)
         interrupted = 0
         for _ in range(12):

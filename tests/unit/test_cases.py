@@ -66,12 +66,13 @@ from ceilometer_paas.config.lifecycles import load_lifecycles
 from ceilometer_paas.config.meters import load_meters
 from ceilometer_paas.errors import REFUSALS, Refused
 from ceilometer_paas.ledger.evidence import Evidence
-from ceilometer_paas.ledger.intervals import Life, fold
+from ceilometer_paas.ledger.intervals import Life
 from ceilometer_paas.model import Fact, dump_facts
 from ceilometer_paas.observe import Observer
 from ceilometer_paas.publish import samples
 from ceilometer_paas.translate import Translator
 from tests import translation
+from tests.lives import together
 
 Case = dict[str, Any]
 CASES = os.path.join(translation.ROOT, 'tests', 'cases')
@@ -231,7 +232,7 @@ def folded(facts: Sequence[tuple[str, Fact]]) -> Folded:
         known = Evidence.load(evidence[key]) if key in evidence else Evidence()
         known.add(message_id, fact)
         evidence[key] = known.dump()
-    return {key: fold(Evidence.load(evidence[key])) for key in sorted(evidence)}
+    return together({key: Evidence.load(evidence[key]) for key in sorted(evidence)})
 
 
 def intervals(lives: Folded) -> list[dict[str, Any]]:

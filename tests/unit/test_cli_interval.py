@@ -79,6 +79,13 @@ class TestIntervalList(LivesTestCase):
         self.assertEqual({'2026-03-10T08:17:25.229658+00:00'},
                          {row['begin'] for row in self.table('interval', 'list', '--end', '2026-03-10T08:20')})
 
+    def test_question_before_the_beginning(self):
+        """A question does not make a ledger begin: what is replayed after it is seen."""
+        self.edit('ceilometer.conf', 'begin = 2026-03-10T00:00:00Z', f'ledger_connection = sqlite:///{self.directory}/new')
+        self.assertEqual([], self.table('interval', 'list'))
+        self.table('replay', self.lines(database()))
+        self.assertEqual('2026-03-10T08:17:25.229658+00:00', self.table('interval', 'list')[0]['begin'])
+
     def test_broken_configuration(self):
         """Intervals can be seen while the source map is broken."""
         self.write('sources.yaml', 'endpoints: [')

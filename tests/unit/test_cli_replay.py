@@ -35,6 +35,15 @@ class TestReplay(WorkspaceTestCase):
         self.table('replay', path)
         self.assertEqual('duplicate', self.table('replay', path)[0]['outcome'])
 
+    def test_earlier_than_the_beginning(self):
+        """That a replay tells of times which are not stated is said, with the option that changes it."""
+        self.assertEqual('', self.run_command('replay', self.lines(database()))[2])
+        earlier = self.lines(database('db-0') | {'timestamp': '2026-03-09 00:00:00'}, name='earlier.jsonl')
+        status, _, err = self.run_command('replay', earlier)
+        self.assertEqual((0, 'note: lives are not stated before the ledger\'s beginning, '
+                             '2026-03-10T08:17:25.229658+00:00, and the earliest message is of '
+                             '2026-03-09T00:00:00.000000+00:00; [paas] begin moves it\n'), (status, err))
+
     def test_publishes_nothing(self):
         """Without --publish nothing is published, not by a later replay either."""
         self.table('replay', self.lines(database('a')))

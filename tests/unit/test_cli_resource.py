@@ -12,10 +12,11 @@ class TestResourceList(LivesTestCase):
 
     def setUp(self):
         super().setUp()
-        self.tell(fact('active', 0, attributes={'name': 'one'}), fact('deleted', HOUR),
+        self.tell(fact('active', 0, attributes={'name': 'one'}, created=micros(0), created_state='active'),
+                  fact('deleted', HOUR),
                   fact('active', 60, 'r2', kind='observation', project_id='p2'),
                   fact('deleted', HOUR, 'r3'),
-                  fact('available', HOUR, 's1', resource_type='share'))
+                  fact('available', HOUR, 's1', resource_type='share', created=micros(HOUR), created_state='available'))
 
     def ids(self, *arguments):
         return [row['id'] for row in self.table('resource', 'list', *arguments)]
@@ -135,6 +136,12 @@ class TestResourceShow(LivesTestCase):
         self.tell(fact('deleted', 0, 'r3'))
         self.assertIn(f'\nnothing but an end is known\n    transition  {DAY}08:00:00.000000+00:00 test deleted m9\n',
                       self.text('r3'))
+
+    def test_no_state(self):
+        """Of a resource of which neither a state nor an end is known, no end is claimed."""
+        self.tell(fact(None, 0, 'r3', kind='change'), fact(None, 0, 'r4', kind='witness'))
+        self.assertIn(f'\nno state is known\n    change      {DAY}08:00:00.000000+00:00 test m9\n', self.text('r3'))
+        self.assertTrue(self.text('r4').endswith('\nno state is known\n'))
 
     def test_several(self):
         """Where several resources have an id, their types are named, and one is chosen by its type."""

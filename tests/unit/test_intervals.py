@@ -205,6 +205,14 @@ class Starts(Rules):
         self.assertFalse(self.start(told(9, DELETED)))
 
 
+class Attributes(Rules):
+
+    def test_one_that_is_too_long_leaves_the_one_before(self):
+        life = self.check([told(1, 'active', attributes={'metadata': {'a': 'b'}}),
+                           told(2, 'active', attributes={'metadata': {'a': 'b' * 70_000}})], (1, None, 'active'))
+        self.assertEqual(life.attributes, {'metadata': {'a': 'b'}})
+
+
 class Stale(Rules):
 
     old = {'launched': 10.5, 'launched_state': 'active'}
@@ -348,8 +356,8 @@ class Statements(Rules):
 
 class Cost(unittest.TestCase):
 
-    def nights(self, days: int) -> tuple[int, int, int]:
-        """Count the facts, the spans and the steps of a machine that is stopped each night."""
+    def cost(self, told: Told) -> tuple[int, int, int]:
+        """Count the facts, the spans and the steps."""
         steps = 0
         again = intervals._Walk._again
 
@@ -358,6 +366,12 @@ class Cost(unittest.TestCase):
             steps += 1
             return again(walk, point)
 
+        with mock.patch.object(intervals._Walk, '_again', counted):
+            spans = len(lives.folded(told).spans)
+        return len(told), spans, steps
+
+    def nights(self, days: int) -> tuple[int, int, int]:
+        """Tell of a machine that is stopped each night."""
         told: Told = []
         for day in range(days):
             for hour in range(24):
@@ -365,9 +379,7 @@ class Cost(unittest.TestCase):
                 told.append((f'{day}-{hour}', audit((day * 24 + hour) * 3600 + 17.25, state)))
             told.append((f'{day}-on', fact('transition', (day * 24 + 8) * 3600 - 99, 'active')))
             told.append((f'{day}-off', fact('transition', (day * 24 + 20) * 3600 - 99, 'stopped')))
-        with mock.patch.object(intervals._Walk, '_again', counted):
-            spans = len(lives.folded(told).spans)
-        return len(told), spans, steps
+        return self.cost(told)
 
     def test_a_year_of_audits_each_minute_is_one_statement(self):
         known = Evidence()
@@ -384,3 +396,10 @@ class Cost(unittest.TestCase):
         self.assertEqual(spans, 731)
         self.assertLess(steps, facts)
         self.assertLessEqual(steps, 4.2 * self.nights(91)[2])
+
+    def test_thousands_of_states_that_all_last_take_steps_in_proportion_to_the_facts(self):
+        told = [(f'{number}-{again}', audit(number + 3000 * again, f'state-{number}'))
+                for number in range(2000) for again in (0, 1)]
+        facts, spans, steps = self.cost(told)
+        self.assertGreaterEqual(spans, 2000)
+        self.assertLess(steps, 50 * facts)

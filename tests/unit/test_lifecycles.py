@@ -126,6 +126,13 @@ class Good(Loading):
         (find, values), = lifecycle.launched.unless
         self.assertEqual(('rescued', {'resized', 'rescued'}), (find(message), values))
 
+    def test_a_life_may_be_part_of_another(self):
+        lifecycle = self.one(INSTANCE.replace('    events', """
+    parent: {resource_type: cluster, resource_id: [$.payload.cluster_id, $.payload.uuid]}
+    events"""))
+        self.assertEqual(('cluster', 'i1'), (lifecycle.parent.resource_type, lifecycle.parent.resource_id(MESSAGE)))
+        self.assertIsNone(self.one(FULL).parent)
+
     def test_a_type_may_stand_in_each_message(self):
         lifecycle = self.one(INSTANCE.replace('type: instance', 'type: $.payload.service_type\n    format: paas-event'))
         self.assertEqual(('', 'queue', 'paas-event'),
@@ -326,6 +333,28 @@ class Mistakes(Loading):
         self.refuses_key('ended: {time: $.payload.a, state: gone}', "4: ended has no key 'state'; known: time")
         self.refuses_key('launched: {time: $.payload.a, state: active, unless: [resized]}',
                          '4: unless is a mapping of paths to values')
+
+    def test_a_parent(self):
+        for text in ('$.payload.zone_id', '', '[a]'):
+            with self.subTest(text):
+                self.refuses_key(f'parent: {text}', '4: parent is a mapping with resource_type and resource_id')
+        self.refuses_key('parent: {resource_type: zone, id: $.payload.id}',
+                         "4: parent has no key 'id'; known: resource_type, resource_id",
+                         "4: parent needs the key 'resource_id'")
+        self.refuses_key('parent:\n      resource_type: zone\n      resource_id: zone_id',
+                         "6: no message has 'zone_id'; a path begins as in $.payload.id")
+        for text, said in (('$.payload.type', "'$.payload.type'"), ('a/b', "'a/b'"), ('3', '3'), ("' a'", "' a'")):
+            with self.subTest(text):
+                self.refuses_key(f'parent: {{resource_type: {text}, resource_id: $.payload.id}}',
+                                 f'4: resource_type is {said}; that of a parent is a word without a slash')
+
+    def test_a_parent_that_has_a_parent(self):
+        part = INSTANCE.replace('    events', '    parent: {resource_type: zone, resource_id: $.payload.a}\n    events')
+        zone = part.replace('type: instance', 'type: zone').replace('type: zone,', 'type: region,')
+        self.says(part + zone.replace('\nlifecycle:\n', ''),
+                  '4: zone is itself part of another resource; name that one')
+        self.says(zone.replace('type: region', 'type: zone'),
+                  '4: zone is itself part of another resource; name that one')
 
     def test_events_that_are_none(self):
         for text in ('[]', '{event_type: x}', ''):

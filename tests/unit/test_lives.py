@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from unittest import mock
 
 import sqlalchemy
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from ceilometer_paas.ledger import intervals, lives
 from ceilometer_paas.ledger.schema import FOREVER
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.ledger.usage import Scope
+from ceilometer_paas.model import Fact
 from tests.ledgers import NOW, SOURCE, LedgerCase, fact, micros, telling
 from tests.unit.test_store import broken, fail
 
@@ -28,8 +30,8 @@ ROOT = Path(__file__).parents[2]
 INTERVALS = ('SELECT r.resource_type, r.resource_id, i.id, i.begins_at, i.ends_at, i.state, i.project_id, i.user_id, '
              'i.flavor, i.size, i.host, i.availability_zone FROM state_interval i JOIN resource r ON r.id = '
              'i.resource_no ORDER BY 1, 2, 4')
-RESOURCES = ('SELECT resource_type, resource_id, name, project_id, user_id, state, since, known_start, body '
-             'FROM resource JOIN evidence ON resource_no = id ORDER BY 1, 2')
+RESOURCES = ('SELECT resource_type, resource_id, name, project_id, user_id, state, since, known_start, ended_at, '
+             'parent_id, body FROM resource JOIN evidence ON resource_no = id ORDER BY 1, 2')
 
 
 class LivesCase(LedgerCase):
@@ -130,8 +132,8 @@ class FoldTest(LivesCase):
                          {at: before[at] for at in map(micros, (0, 10, 50))})
         self.assertNotIn(after[micros(20)], before.values())
         self.assertEqual(counts, {'DELETE FROM state_interval': 1, 'UPDATE state_interval': 2,
-                                  'INSERT INTO state_interval': 1, 'UPDATE evidence': 1, 'UPDATE resource': 1,
-                                  'DELETE FROM journal': 1})
+                                  'INSERT INTO state_interval': 1, 'DELETE FROM evidence': 1,
+                                  'INSERT INTO evidence': 1, 'UPDATE resource': 1, 'DELETE FROM journal': 1})
 
     def test_what_is_unchanged_is_not_written(self):
         """Duplicates cost a look; of what only confirms, the evidence is kept."""
@@ -145,7 +147,7 @@ class FoldTest(LivesCase):
         self.told(telling('m3', audit._replace(time=micros(3600), timestamp=micros(3600))))
         with self.written() as counts:
             self.ledger.fold()
-        self.assertEqual(counts, {'UPDATE evidence': 1, 'DELETE FROM journal': 1})
+        self.assertEqual(counts, {'DELETE FROM evidence': 1, 'INSERT INTO evidence': 1, 'DELETE FROM journal': 1})
 
     def test_a_crash_in_the_middle_is_as_if_nothing_had_happened(self):
         """When the commit fails, the journal is whole, and folding again gives the life."""
@@ -157,8 +159,38 @@ class FoldTest(LivesCase):
         self.assertEqual(self.ledger.fold(), 1)
         self.assertEqual(self.spans(), [('r1', 0, None, 'active')])
 
-    def test_what_cannot_be_folded_is_not_lost(self):
-        """A bug that shows with one resource is raised, and takes nothing from the journal."""
+    def test_what_cannot_be_folded_is_quarantined_and_folded_when_it_is_released(self):
+        """A bug that shows with one resource keeps nobody else's life back, and its facts are not lost."""
+        self.told(telling('m1', fact('active', 0)), telling('m2', fact('active', 0, 'r2')))
+
+        self.told(telling('m3', fact('stopped', 5, attributes={'name': 'r1'})))
+        with mock.patch.object(lives.intervals, 'fold', wraps=intervals.fold) as folding, self.assertLogs(
+                'ceilometer_paas.ledger.lives', 'ERROR'):
+            folding.side_effect = [ZeroDivisionError('by nought'), mock.DEFAULT]
+            self.assertEqual(self.ledger.fold(), 3)
+        self.assertEqual(self.spans(), [('r2', 0, None, 'active')])
+        (row,) = self.ledger.quarantine_list()
+        self.assertEqual((row.source, row.origin, row.code, row.reason, row.is_facts),
+                         (SOURCE, 'instance/r1', 'fold.failed', 'ZeroDivisionError: by nought', True))
+        self.assertEqual(self.ledger.fold(), 0)
+        self.assertEqual(self.ledger.quarantine_release_facts([row.id]), 1)
+        self.ledger.catch_up()
+        self.assertEqual(self.spans(), [('r1', 0, 5, 'active'), ('r1', 5, None, 'stopped'), ('r2', 0, None, 'active')])
+        self.assertEqual(self.ledger.quarantine_list(), [])
+
+    def test_one_resource_has_a_bound(self):
+        """What would be too much for one resource is set aside; what was known of it stays, and others go on."""
+        self.told(telling('m1', fact('active', 0)))
+        self.ledger.fold()
+        self.told(telling('m2', *(fact(f's{number}', 1 + number) for number in range(9000))))
+        self.told(telling('m3', fact('active', 0, 'r2')))
+        self.ledger.catch_up()
+        self.assertEqual(self.spans(), [('r1', 0, None, 'active'), ('r2', 0, None, 'active')])
+        (row,) = self.ledger.quarantine_list()
+        self.assertEqual((row.origin, row.code), ('instance/r1', 'fold.too_much'))
+
+    def test_a_row_that_cannot_be_read_is_not_lost(self):
+        """A row of the journal that this program did not write is an error, and stays."""
         self.told(telling('m1', fact('active', 0)))
         self.told(telling('m2', fact('active', 0, 'r2')))
         self.ask("""UPDATE journal SET body = '[["m2", [["instance", "r2"]]]]' WHERE id = 2""")
@@ -179,6 +211,145 @@ class FoldTest(LivesCase):
 
         with broken('before_cursor_execute', note):
             yield counts
+
+
+def child(state: str | None, at: float = 0, resource_id: str = 'c1', parent: str = 'r1', **fields) -> Fact:
+    """Make a fact of a resource that is part of an instance."""
+    return fact(state, at, resource_id, resource_type='part', attributes={'parent': f'instance/{parent}'}, **fields)
+
+
+class ChildrenTest(LivesCase):
+    """A life that is part of another ends at the latest when that one ends."""
+
+    numbers = count()
+
+    def fold(self, *facts: Fact) -> None:
+        """Fold facts that are told by one message."""
+        self.told(telling(f'm{next(self.numbers)}', *facts))
+        self.ledger.catch_up()
+
+    def children(self) -> list[tuple]:
+        """List the intervals of all children."""
+        return [row[1:] for row in self.spans() if row[0].startswith('c')]
+
+    def test_children_end_with_their_parent(self):
+        """In whatever order both are told, at once or one after another."""
+        orders = [[['born'], ['part'], ['gone']], [['gone'], ['part'], ['born']], [['part'], ['gone'], ['born']],
+                  [['part', 'gone', 'born']], [['gone', 'part']], [['part'], ['gone', 'part']],
+                  [['born'], ['part', 'gone']]]
+        for number, order in enumerate(orders):
+            about = {'born': fact('active', 0, f'r{number}'), 'gone': fact('deleted', 60, f'r{number}'),
+                     'part': child('on', 10, f'c{number}', f'r{number}')}
+            for told in order:
+                self.fold(*(about[name] for name in told))
+        self.assertEqual(self.children(), [(10, 60, 'on')] * len(orders))
+        self.assertEqual({row[5:7] for row in self.ask(RESOURCES) if row[0] == 'part'}, {('deleted', micros(60))})
+
+    def test_a_child_that_ended_before_its_parent_ended_then(self):
+        """And not when its parent did, whichever of both is told by a state or by a time."""
+        for number, (own, parents) in enumerate([({'state': 'deleted'}, {'state': 'deleted'}),
+                                                 ({'state': 'deleted'}, {'state': 'on', 'ended': micros(60)}),
+                                                 ({'state': 'on', 'ended': micros(30)}, {'state': 'deleted'})]):
+            self.fold(child('on', 10, f'c{number}', f'r{number}'), fact(at=60, resource_id=f'r{number}', **parents))
+            self.fold(child(at=30, resource_id=f'c{number}', parent=f'r{number}', **own))
+        self.assertEqual(self.children(), [(10, 30, 'on')] * 3)
+
+    def test_nothing_of_a_child_is_after_its_parents_end(self):
+        """It has no interval if it was made later, and what was then another state is none."""
+        self.fold(child('on', 10), child('off', 70), fact('deleted', 60))
+        self.fold(child('on', 60, 'c2'))
+        self.assertEqual(self.spans(), [('c1', 10, 60, 'on')])
+        self.assertEqual([row[5:7] for row in self.ask(RESOURCES) if row[1] == 'c2'], [('', None)])
+
+    def test_another_end_of_a_parent_is_another_end_of_its_children(self):
+        """Earlier or, as a time that a message tells outweighs a state, later; a duplicate changes nothing."""
+        self.fold(child('on', 10), child('on', 50, 'c2'), child('on', 20, 'c3', 'r2'), fact('deleted', 60))
+        self.fold(fact('deleted', 40))
+        self.assertEqual(self.children(), [(10, 40, 'on'), (20, None, 'on')])
+        rows = self.ask(INTERVALS), self.ask(RESOURCES)
+        self.fold(fact('deleted', 40), fact('deleted', 60))
+        self.assertEqual((self.ask(INTERVALS), self.ask(RESOURCES)), rows)
+        self.fold(fact(None, 80, kind='witness', ended=micros(55.5)))
+        self.assertEqual(self.children(), [(10, 55.5, 'on'), (50, 55.5, 'on'), (20, None, 'on')])
+
+    def test_the_newest_parent_counts(self):
+        """A child that moves to another parent ends with that."""
+        self.fold(fact('deleted', 60), fact('deleted', 80, 'r2'), fact('active', 0, 'r3'))
+        self.fold(child('on', 10), child('on', 10, 'c2', 'r3'))
+        self.fold(child(None, 20, parent='r2', kind='witness'), child(None, 20, 'c2', 'r3', kind='witness'),
+                  child(None, 15, 'c2', kind='witness'))
+        self.assertEqual(self.children(), [(10, 80, 'on'), (10, None, 'on')])
+        self.fold(fact('deleted', 90, 'r3'))
+        self.assertEqual(self.children(), [(10, 80, 'on'), (10, 90, 'on')])
+
+    def test_names_of_parents_are_exact(self):
+        """Ids may have slashes, differ in case only, or be as long as any; the type counts, too."""
+        ids = ['a/b', 'A/b', 'a', '/', 'x' * 255, 'x' * 254]
+        self.fold(*(child('on', 10, f'c{place}', name) for place, name in enumerate(ids)))
+        self.fold(fact('deleted', 20, 'b', resource_type='instance/a'), fact('deleted', 30, ids[0], resource_type='I'))
+        self.assertEqual(self.children(), [(10, None, 'on')] * len(ids))
+        for place, name in enumerate(ids):
+            self.fold(fact('deleted', 60 + place, name))
+        self.assertEqual(self.children(), [(10, 60 + place, 'on') for place in range(len(ids))])
+
+    def test_many_children_are_folded_in_bounded_steps(self):
+        """However many they are; a question sees them all, what comes meanwhile can wait, and a crash loses none."""
+        number = 2 * lives._CHILDREN + 3
+        self.fold(*(child('on', 10, f'c{place}', f'r{place % 2}') for place in range(number)))
+        self.told(telling('end', fact('deleted', 60), fact('deleted', 60, 'r0')))
+        self.assertEqual(self.ledger.fold(), 1)
+        self.told(telling('new', fact('active', 0, 'r9')))
+        self.assertEqual(self.children(), [(10, None, 'on')] * number)
+        self.ledger.fold()
+        self.assertEqual(Counter(self.children()), {(10, 60, 'on'): lives._CHILDREN,
+                                                    (10, None, 'on'): number - lives._CHILDREN})
+        with broken('commit', lambda connection: fail(exception.DBConnectionError())), self.assertRaises(Unavailable):
+            self.ledger.fold()
+        self.assertEqual([self.ledger.fold() for _ in range(4)], [1, 1, 1, 0])
+        self.assertEqual(self.children(), [(10, 60, 'on')] * number)
+        self.assertIn(('r9', 0, None, 'active'), self.spans())
+
+    def test_who_asks_before_all_children_are_folded_waits_for_them(self):
+        """Catching up means them, too, though what was journalled before has been taken."""
+        self.fold(child('on', 10))
+        self.told(telling('end', fact('deleted', 60)))
+        self.ledger.fold()
+        self.open().catch_up()
+        self.assertEqual(self.children(), [(10, 60, 'on')])
+
+    def test_who_asks_while_more_comes_waits_for_children_too(self):
+        """What is journalled after the end of a parent, and is taken with it, does not come between."""
+        class Busy(Ledger):
+            def fold(self, size=1 << 19):
+                self.record(SOURCE, [telling('more', fact('active', 0, 'r2'))], (), (), NOW)
+                return super().fold(size)
+
+        self.fold(child('on', 10))
+        self.told(telling('end', fact('deleted', 60)))
+        busy = Busy(self.url)
+        self.addCleanup(busy.close)
+        busy.catch_up()
+        self.assertEqual(self.children(), [(10, 60, 'on')])
+
+    def test_resources_without_parents_cost_nothing_more(self):
+        """Nothing is looked up for those that neither are part of another nor ended in this step."""
+        def asked(*facts: Fact) -> list[str]:
+            self.told(telling(f'm{next(self.numbers)}', *facts))
+            beginnings = {'SELECT resource.resource_id, resource.ended_at': 'ends', 'SELECT min(': 'types',
+                          'SELECT resource.resource_type, resource.resource_id, resource.id': 'children'}
+            found = []
+            with broken('before_cursor_execute', lambda connection, cursor, statement, *_: found.extend(
+                    word for beginning, word in beginnings.items() if statement.startswith(beginning))):
+                self.ledger.catch_up()
+            return found
+
+        self.assertEqual(asked(fact('active', 0), fact('active', 0, 'r2'), fact('active', 1)), [])
+        self.assertEqual(asked(fact('deleted', 60, 'r2')), ['types'])
+        self.assertEqual(asked(child('on', 10), child('on', 10, 'c2', 'r2')), ['ends'])
+        self.assertEqual(asked(fact('deleted', 60), fact('deleted', 60, 'v', resource_type='volume')),
+                         ['types', 'types', 'children', 'ends'])
+        self.assertEqual(asked(fact('deleted', 60), fact('deleted', 70, 'r2')), [])
+        self.assertEqual(asked(fact('deleted', 60, 'w', resource_type='volume')), ['types', 'types'])
 
 
 class CatchUpTest(LivesCase):
@@ -234,26 +405,28 @@ class BeginningTest(LivesCase):
 
 STATES = ('building', 'active', 'stopped', 'deleted')
 FACTS = st.builds(
-    lambda state, at, sent, kind, name, **fields: fact(
+    lambda state, at, sent, kind, name, parent, **fields: fact(
         None if kind in ('change', 'witness') else state, at, name, kind=kind, timestamp=micros(at + sent),
-        every=60 if kind == 'observation' else 0, **fields),
+        every=60 if kind == 'observation' else 0, attributes={'parent': parent} if name[0] == 'c' else {}, **fields),
     st.sampled_from(STATES), st.integers(0, 300), st.sampled_from([0, 0.5, 70]),
-    st.sampled_from(['transition', 'observation', 'change', 'witness']), st.sampled_from(['r1', 'r2']),
+    st.sampled_from(['transition', 'observation', 'change', 'witness']), st.sampled_from(['r1', 'r2', 'c1', 'c2']),
+    st.sampled_from(['r1', 'r1', 'r2']),
     project_id=st.sampled_from(['p1', 'p2', None]), size=st.sampled_from([{}, {'flavor': 'm1'}, {'flavor': 'm2'}]),
     created=st.sampled_from([None, micros(0)]), created_state=st.just('building'),
     launched=st.sampled_from([None, micros(5), micros(100.5)]), launched_state=st.just('active'),
     ended=st.sampled_from([None, None, micros(250)]))
-MESSAGES = st.lists(st.lists(FACTS, min_size=1, max_size=2), min_size=1, max_size=10)
+MESSAGES = st.lists(st.lists(FACTS, min_size=1, max_size=2), min_size=1, max_size=12)
 
 
 class SetTest(LivesCase):
-    """A life is a function of the set of facts."""
+    """A life is a function of the set of facts, and of those of what it is part of."""
 
     numbers = count()
 
     def setUp(self):
         super().setUp()
         self.other = self.open()
+        self.enterContext(mock.patch.object(lives, '_CHILDREN', 1))
 
     @settings(max_examples=60, deadline=None)
     @given(MESSAGES, st.data())
@@ -274,16 +447,18 @@ class SetTest(LivesCase):
         self.other.catch_up()
         for query, own in (INTERVALS, (0, 2)), (RESOURCES, (0,)):
             rows = self.ask(query)
-            once, often = ([tuple(value for place, value in enumerate(row) if place not in own)
+            once, often = ([tuple(str(value).replace(f'{kind}{number}/', '') for place, value in enumerate(row)
+                                  if place not in own)
                             for row in rows if row[0] == f'{kind}{number}'] for kind in ('once', 'often'))
             self.assertTrue(once or query is INTERVALS)
             self.assertEqual(often, once)
 
     def record(self, source, messages, kind):
         number = messages[0][0].split('-')[0]
-        self.ledger.record(source, [telling(message_id, *(told._replace(resource_type=f'{kind}{number}')
-                                                          for told in facts))
-                                    for message_id, facts in messages], (), (), NOW)
+        kind = f'{kind}{number}'
+        self.ledger.record(source, [telling(message_id, *(told._replace(
+            resource_type=kind, attributes={name: f'{kind}/{value}' for name, value in told.attributes.items()})
+            for told in facts)) for message_id, facts in messages], (), (), NOW)
 
 
 class SharingTest(LivesCase):

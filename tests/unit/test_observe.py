@@ -28,6 +28,7 @@ BOX = '''
         user_id: $.payload.user
         name: $.payload.name
         tags: $.payload.tags
+        parent: {resource_type: house, resource_id: $.payload.house}
         host: $.payload.shelf
         availability_zone: $.payload.room
         size: {litres: $.payload.litres, colour: $.payload.colour}
@@ -110,6 +111,11 @@ class What(ObserveTest):
         for event_type, every in (('box.seen', 3900), ('box.counted', 90), ('box.gone', 0)):
             self.assertEqual(self.fact(event_type, state='shut').every, every)
 
+    def test_what_a_resource_is_part_of(self):
+        self.assertEqual(self.fact('box.moved', by='hand', house='h/1').attributes, {'parent': 'house/h/1'})
+        for none in (None, ''):
+            self.assertEqual(self.fact('box.moved', by='hand', house=none).attributes, {})
+
     def test_a_fixed_state_and_the_first_of_several(self):
         self.assertEqual(self.fact('box.gone', state='shut').state, 'deleted')
         self.assertEqual(self.fact('box.seen', state='ajar').state, 'ajar')
@@ -171,7 +177,8 @@ class Refusals(ObserveTest):
 
     def test_bad_ids(self):
         for field, value, name in (('id', 7, 'resource_id'), ('id', 'x' * 256, 'resource_id'),
-                                   ('project', ['p'], 'project_id'), ('user', 'u\n', 'user_id')):
+                                   ('project', ['p'], 'project_id'), ('user', 'u\n', 'user_id'),
+                                   ('house', 7, 'parent')):
             told = notification('box.seen', **{'state': 'open', field: value})
             self.assertIn(f'{name}: ', self.refused('observe.bad_id', told))
 
@@ -248,6 +255,23 @@ class Trust(ObserveTest):
         self.assertEqual(self.facts(notification('it.opened', type='lid')), ())
         self.assertEqual(self.refused('observe.no_resource_id', notification('it.opened')), 'resource_type')
         self.refused('observe.bad_id', notification('it.opened', type=7))
+
+    def test_a_type_that_is_defined_by_name_cannot_be_taken_by_a_message_that_names_it(self):
+        self.queues = {'box.uptime': frozenset({'boxes'}), 'thing.box.time': frozenset({'things'})}
+        self.observe = self.observer('''
+            lifecycle:
+              - resource_type: box
+                resource_id: $.payload.id
+                meters: {box.uptime: [open]}
+                events:
+                  - {event_type: box.opened, state: open}
+              - resource_type: $.payload.type
+                resource_id: $.payload.id
+                meters: {'thing.{resource_type}.time': [open]}
+                events:
+                  - {event_type: it.gone, state: deleted}
+        ''')
+        self.assertIn('box.uptime', self.refused('source.not_mapped', notification('it.gone', type='box'), 'things'))
 
     def test_definitions_whose_type_is_in_the_message_do_not_share_meters(self):
         self.queues = {'jar.uptime': frozenset({'jars'}), 'lid.uptime': frozenset({'lids'})}

@@ -36,6 +36,10 @@ class ParseTest(unittest.TestCase):
             with self.subTest(text), self.assertRaises(ValueError):
                 times.parse(text)
 
+    def test_a_time_with_decimals_without_end_is_refused(self):
+        with self.assertRaises(ValueError):
+            times.parse(f'2026-11-22T09:14:57.{"1" * 1000}')
+
     def test_a_time_that_utc_cannot_express_is_refused(self):
         with self.assertRaises(ValueError):
             times.parse_utc('0001-01-01T00:00:00+05:00')

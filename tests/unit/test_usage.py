@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ceilometer_paas.ledger import usage
 from ceilometer_paas.ledger.usage import Scope
-from tests.ledgers import NOW, SOURCE, LedgerCase, fact, telling
+from tests.ledgers import NOW, SOURCE, LedgerCase, fact, micros, telling
 from tests.unit.test_store import broken
 
 SECOND = 1_000_000
@@ -141,6 +141,21 @@ class ResourceTest(UsageCase):
         self.assertEqual(self.ledger.life(EVER._replace(resource_id='nobody')), [])
         (story,) = self.ledger.life(Scope(at(15), resource_id='vm', resource_type='instance'))
         self.assertEqual([seconds(row.begin) for row in story.intervals], [15, 40])
+
+
+    def test_a_story_has_what_ended_the_life_that_it_is_part_of(self):
+        """The fact that ended the parent, unless its child ended before; the parent is named once."""
+        part = fact('on', 30, 'part', resource_type='part', attributes={'parent': 'instance/a-vm'})
+        early = part._replace(resource_id='early')
+        self.ledger.record(SOURCE, [telling('part', part, early),
+                                    telling('own', early._replace(state='deleted', time=micros(45)))], (), (), NOW)
+        self.ledger.catch_up()
+        for name, end, told in (('part', 50, ['part', 'm4']), ('early', 45, ['part', 'own'])):
+            (story,) = self.ledger.life(EVER._replace(resource_id=name))
+            self.assertEqual(story.attributes, {'parent': 'instance/a-vm'})
+            self.assertEqual([(seconds(row.begin), seconds(row.end)) for row in story.intervals], [(30, end)])
+            self.assertEqual((story.resource.state, seconds(story.resource.since)), ('deleted', end))
+            self.assertEqual([row.message_id for row in story.statements], told)
 
 
 class SumTest(UsageCase):

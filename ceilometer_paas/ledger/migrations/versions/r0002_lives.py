@@ -49,6 +49,9 @@ def upgrade() -> None:
         sa.Column('state', ID, nullable=False),
         sa.Column('since', sa.BigInteger),
         sa.Column('known_start', sa.Boolean, nullable=False),
+        sa.Column('parent_type', ID),
+        sa.Column('parent_id', ID),
+        sa.Column('ended_at', sa.BigInteger),
         sa.UniqueConstraint('resource_type', 'resource_id', name='uniq_resource0resource_type0resource_id'),
         sqlite_autoincrement=True, **OPTIONS)
     op.create_table(
@@ -71,6 +74,7 @@ def upgrade() -> None:
         sa.UniqueConstraint('resource_no', 'begins_at', name='uniq_state_interval0resource_no0begins_at'),
         sqlite_autoincrement=True, **OPTIONS)
     for table, *columns in (('resource', 'project_id', 'resource_type', 'resource_id'),
+                            ('resource', 'parent_type', 'parent_id', 'id'),
                             ('state_interval', 'project_id', 'ends_at'),
                             ('state_interval', 'ends_at', 'begins_at', 'resource_no')):
         op.create_index('_'.join((table, *columns, 'idx')), table, columns, if_not_exists=True)
