@@ -32,7 +32,7 @@ from tests.functional import rabbit
 STOCK_METERS = os.path.join(os.path.dirname(ceilometer.__file__), 'data', 'meters.d')
 SAMPLES_EACH = 4
 QUEUES = {'empty': 'notifications.info', 'stock': 'notifications.info', 'paas': 'ceilometer-paas.nova',
-          'paas, one process': 'ceilometer-paas.nova'}
+          'paas, lives': 'ceilometer-paas.nova', 'paas, one process': 'ceilometer-paas.nova'}
 CONF = '''
 [DEFAULT]
 transport_url = {url}
@@ -49,8 +49,12 @@ pipeline_cfg_file = {directory}/pipeline.yaml
 SOURCES = '''
 endpoints: {cloud: {url: ""}}
 queues: {ceilometer-paas.nova: {endpoint: cloud, exchange: nova, topic: notifications, priorities: [info]}}
-metric_types: {memory: ceilometer-paas.nova, vcpus: ceilometer-paas.nova, disk.*: ceilometer-paas.nova}
+metric_types:
+  memory: ceilometer-paas.nova
+  vcpus: ceilometer-paas.nova
+  disk.*: ceilometer-paas.nova
 '''
+LIVES = '  compute.instance.uptime: ceilometer-paas.nova'
 PIPELINE = '''
 sources: [{{name: all, meters: ["*"], sinks: [file]}}]
 sinks: [{{name: file, publishers: ["file://{directory}/samples.jsonl?json"]}}]
@@ -69,8 +73,9 @@ class Run:
         directory = tempfile.TemporaryDirectory()
         self.test.addCleanup(directory.cleanup)
         self.directory = directory.name
+        sources = SOURCES + (LIVES if contender == 'paas, lives' else '')
         for name, text in {'ceilometer.conf': CONF.format(url=self.url, meters=STOCK_METERS, directory=self.directory),
-                           'pipeline.yaml': PIPELINE.format(directory=self.directory), 'sources.yaml': SOURCES}.items():
+                           'pipeline.yaml': PIPELINE.format(directory=self.directory), 'sources.yaml': sources}.items():
             with open(self.path(name), 'w') as file:
                 file.write(text)
 
@@ -86,7 +91,8 @@ class Run:
             queue.declare()
             producer = kombu.Producer(channel, exchange)
             for _ in range(self.number):
-                message = {**messages.vm_exists(str(uuid.uuid4())), '_unique_id': uuid.uuid4().hex}
+                message = {**messages.vm_exists(str(uuid.uuid4()), instance_id=str(uuid.uuid4())),
+                           '_unique_id': uuid.uuid4().hex}
                 body = json.dumps({'oslo.version': '2.0', 'oslo.message': json.dumps(message)})
                 producer.publish(body, routing_key='notifications.info', content_type='application/json',
                                  content_encoding='utf-8')
@@ -99,6 +105,7 @@ class Run:
             'empty': [sys.executable, '-m', 'bench.contenders', 'empty'],
             'stock': [os.path.join(scripts, 'ceilometer-agent-notification')],
             'paas': [os.path.join(scripts, 'ceilometer-agent-paas')],
+            'paas, lives': [os.path.join(scripts, 'ceilometer-agent-paas')],
             'paas, one process': [sys.executable, '-m', 'bench.contenders', 'one-process'],
         }[self.contender]
         with open(self.path('log'), 'w') as log:
@@ -165,7 +172,8 @@ def compare(number: int, rounds: int) -> None:
           f'median of {rounds} interleaved rounds')
     print(f'{"":30}{"messages/s":>12}{"min":>9}{"max":>9}{"of empty":>10}{"times stock":>13}')
     for contender, name in {'empty': 'oslo.messaging, does nothing', 'stock': 'ceilometer-agent-notification',
-                            'paas': 'ceilometer-agent-paas', 'paas, one process': 'the same in one process'}.items():
+                            'paas': 'ceilometer-agent-paas', 'paas, lives': 'the same, which keeps lives',
+                            'paas, one process': 'in one process, without lives'}.items():
         rate = medians[contender]
         print(f'{name:30}{rate:12.0f}{min(rates[contender]):9.0f}{max(rates[contender]):9.0f}'
               f'{rate / medians["empty"]:10.2f}{rate / medians["stock"]:13.1f}')

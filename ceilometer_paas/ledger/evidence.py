@@ -5,6 +5,7 @@ Adding a fact commutes, and adding it again changes nothing. What follows from t
 :mod:`ceilometer_paas.ledger.intervals`. All times are microseconds since 1970 in UTC.
 """
 
+import enum
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -50,6 +51,14 @@ class Told(NamedTuple):
     message_id: str
 
 
+class News(enum.IntEnum):
+    """What a fact adds: nothing; that what was said last was said once more, later; or anything else."""
+
+    NOTHING = 0
+    AGAIN = 1
+    MORE = 2
+
+
 class Evidence:
     """What is known of one resource.
 
@@ -81,28 +90,31 @@ class Evidence:
         return _dumps([self.runs, sorted(self.created.items()), sorted(self.launched.items()),
                        sorted(self.ended.items()), self.unlaunched, self.attributes])
 
-    def add(self, message_id: str, fact: Fact) -> bool:
-        """Take a fact in, in any order and as often as it comes; whether that changed anything."""
-        changed = [_witness(self.created, fact.created, fact.created_state, (message_id, fact)),
-                   _witness(self.launched, fact.launched, fact.launched_state, (message_id, fact)),
-                   _witness(self.ended, fact.ended, DELETED, (message_id, fact))]
+    def add(self, message_id: str, fact: Fact) -> News:
+        """Take a fact in, in any order and as often as it comes; what that adds."""
+        news = News.NOTHING
+        for moments, time, state in ((self.created, fact.created, fact.created_state),
+                                     (self.launched, fact.launched, fact.launched_state),
+                                     (self.ended, fact.ended, DELETED)):
+            if time is not None and _witness(moments, time, state, (message_id, fact)):
+                news = News.MORE
         if fact.kind != 'witness':
             content = _dumps([fact.kind, fact.event_type, fact.state, fact.every, fact.project_id, fact.user_id,
                               fact.size, fact.place, _second(fact.launched)])
-            changed.append(_insert(self.runs.setdefault(content, []), fact.every * SECOND,
-                                   Run(fact.time, fact.timestamp, message_id, fact.time, message_id)))
+            news = max(news, _insert(self.runs.setdefault(content, []), fact.every * SECOND,
+                                     Run(fact.time, fact.timestamp, message_id, fact.time, message_id)))
         if (fact.launched is None and fact.launched_state
                 and (self.unlaunched is None or fact.timestamp < self.unlaunched)):
             self.unlaunched = fact.timestamp
-            changed.append(True)
+            news = News.MORE
         for name, value in fact.attributes.items():
             known = self.attributes.get(name)
             if known is None or fact.timestamp >= known[0]:
                 told = fact.timestamp, _dumps(value)
                 if len(told[1]) <= MAX_ATTRIBUTE and (known is None or told > known):
                     self.attributes[name] = told
-                    changed.append(True)
-        return any(changed)
+                    news = max(news, News.AGAIN if known and known[1] == told[1] else News.MORE)
+        return news
 
 
 def _second(time: int | None) -> int | None:
@@ -110,7 +122,7 @@ def _second(time: int | None) -> int | None:
     return None if time is None else time // SECOND
 
 
-def _insert(runs: list[Run], every: int, new: Run) -> bool:
+def _insert(runs: list[Run], every: int, new: Run) -> News:
     """Add a fact to those that say the same: the runs are what hangs together by gaps of at most ``every``."""
     place = bisect_left(runs, (new.time, new.timestamp, new.message_id))
     begin, end = place, place
@@ -122,17 +134,18 @@ def _insert(runs: list[Run], every: int, new: Run) -> bool:
     first = min(joined, key=lambda run: (run.time, run.timestamp, run.message_id))
     last = min(joined, key=lambda run: (-run.last, run.last_message_id))
     run = first._replace(last=last.last, last_message_id=last.last_message_id)
-    if runs[begin:end] == [run]:
-        return False
+    before = runs[begin:end]
+    if before == [run]:
+        return News.NOTHING
     runs[begin:end] = [run]
-    return True
+    return News.AGAIN if len(before) == 1 and before[0][:3] == run[:3] else News.MORE
 
 
-def _witness(moments: dict[int, Told], time: int | None, state: str, source: tuple[str, Fact]) -> bool:
-    """Note who tells of a moment, if no earlier message does."""
+def _witness(moments: dict[int, Told], time: int, state: str, source: tuple[str, Fact]) -> bool:
+    """Note who tells of a moment, if no earlier message does; whether that is news."""
     message_id, fact = source
-    known = None if time is None else moments.get(time)
-    if time is None or (known is not None and known.timestamp < fact.timestamp):
+    known = moments.get(time)
+    if known is not None and known.timestamp < fact.timestamp:
         return False
     told = Told(fact.timestamp, state, fact.shown, fact.project_id, fact.user_id, fact.size, fact.place,
                 fact.event_type, message_id)

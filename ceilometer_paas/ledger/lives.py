@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from ceilometer_paas import times
 from ceilometer_paas.errors import Refused, printable
 from ceilometer_paas.ledger import intervals, parts, quarantine
-from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.evidence import SECOND, Evidence, News
 from ceilometer_paas.ledger.intervals import Life, Span
 from ceilometer_paas.ledger.schema import FOREVER, beginning, distinct, evidence, journal, resource, state_interval
 from ceilometer_paas.model import DELETED, Fact, Quarantined, dump_facts
@@ -124,9 +124,12 @@ class Changes(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What is known of a resource now; no evidence if nothing was new."""
+    """What a life is now.
 
-    body: str
+    :ivar present: the columns of the resource's row
+    :ivar ended_at: by what was told of itself
+    """
+
     present: tuple[Any, ...]
     ended_at: int | None
     spans: Sequence[Span]
@@ -210,60 +213,76 @@ def _ends(connection: sa.Connection, told: Mapping[_Key, _Told],
 def work_out(loaded: Loaded) -> Changes:
     """Add what was told of each resource to what was known of it, and see what that changes."""
     changes = Changes([], [], [], {}, [], [], [], [])
-    for key, facts in loaded.told.items():
+    for key in loaded.told:
         row = loaded.known.get(key)
         try:
-            found = _find_out(loaded, key)
+            body, found = _find_out(loaded, key)
         except Refused as refused:
             changes.refused.append(_set_aside(loaded, key, refused))
             continue
         except Exception as error:  # noqa: BLE001 - whatever it is, the lives of others go on
             LOG.exception('Folding %s %s failed; its facts are quarantined', *key)
-            changes.refused.append(_set_aside(loaded, key, Refused('fold.failed', f'{type(error).__name__}: {error}')))
+            if loaded.told[key]:  # else they were folded before, and are kept
+                changes.refused.append(_set_aside(loaded, key, Refused('fold.failed',
+                                                                       f'{type(error).__name__}: {error}')))
             continue
-        if row and facts and not found.body:
+        if body and row is not None:
+            changes.learnt.append({'resource_no': row.id, 'body': body})
+        if found is None:
             continue
         if found.ended_at != (row.ended_at if row else None):
             changes.ended.append(key)
         if row is None:
-            changes.met[key] = found.body, found.present, found.spans
+            changes.met[key] = body, found.present, found.spans
             continue
-        if found.body:
-            changes.learnt.append({'resource_no': row.id, 'body': found.body})
         if found.present != row[3:]:
             changes.present.append({'number': row.id, **dict(zip(_PRESENT, found.present, strict=True))})
         _compare(found.spans, row.id, loaded.kept[row.id], changes)
     return changes
 
 
-def _find_out(loaded: Loaded, key: _Key) -> _Found:
+def _find_out(loaded: Loaded, key: _Key) -> tuple[str, _Found | None]:
     """Add what was told of a resource to what was known of it.
 
+    :returns: the evidence, empty if nothing is new; and the life, None if it is what it was
     :raises Refused: it is too much
     """
-    row = loaded.known.get(key)
+    row, facts = loaded.known.get(key), loaded.told[key]
     known = Evidence.load(row.body) if row else Evidence()
-    news = [known.add(message_id, fact) for message_id, fact in loaded.told[key]]
-    if row and loaded.told[key] and not any(news):
-        return _Found('', (), None, ())
-    body = known.dump() if any(news) else ''
+    news = max((known.add(message_id, fact) for message_id, fact in facts), default=News.NOTHING)
+    body = known.dump() if news or row is None else ''
     if len(body) > MAX_EVIDENCE:
         raise Refused('fold.too_much', f'{key[0]} {key[1]}: {len(body)} characters; {MAX_EVIDENCE} are kept')
+    if row and facts and (not news or news is News.AGAIN and _goes_on(facts, loaded.kept[row.id])):
+        return body, None
     life = intervals.fold(known)
     end = parts.own_end(known, life)
     life = parts.within(life, loaded.ends.get(parts.parent_of(life.attributes)))
-    return _Found(body, _present(life, end), end, life.spans)
+    return body, _Found(_present(life, end), end, life.spans)
+
+
+def _goes_on(facts: _Told, kept: Mapping[int, tuple[int, tuple[Any, ...]]]) -> bool:
+    """Tell whether facts that were said before say what the last interval says, of a time well within it.
+
+    Then folding would find nothing else: what was said until the interval began was said until then already, and what
+    agrees changes nothing.
+    """
+    if not kept:
+        return False
+    begins_at, ends_at, state, project_id, _, _, text, *_ = kept[max(kept)][1]
+    size = json.loads(text)
+    return bool(ends_at == FOREVER) and all(
+        fact.state in (None, state) and fact.project_id in (None, project_id)
+        and all(size.get(name) == value for name, value in fact.size.items())
+        and begins_at < fact.time - fact.every * SECOND for _, fact in facts if fact.kind != 'witness')
 
 
 def _set_aside(loaded: Loaded, key: _Key, refused: Refused) -> tuple[int, Quarantined, int]:
-    """Put what was told of a resource into the form in which it can be journalled again; with the newest of its times.
-
-    Of a life that was only to be folded anew, there is nothing: its facts are known.
-    """
+    """Make of what was told of a resource what can be journalled again; with its source, and its newest time."""
     told = loaded.told[key]
     body = f'[{",".join(f"[{_dumps(message_id)},{dump_facts((fact,))}]" for message_id, fact in told)}]'
     item = Quarantined('/'.join(key), refused.code, printable(refused.reason), body)
-    return loaded.sources.get(key, 0), item, max((fact.timestamp for _, fact in told), default=0)
+    return loaded.sources[key], item, max(fact.timestamp for _, fact in told)
 
 
 def _compare(spans: Sequence[Span], number: int, kept: Mapping[int, tuple[int, tuple[Any, ...]]],

@@ -18,10 +18,12 @@ from oslo_db import exception
 
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger import intervals, lives
+from ceilometer_paas.ledger.evidence import Evidence, News
 from ceilometer_paas.ledger.schema import FOREVER
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.ledger.usage import Scope
 from ceilometer_paas.model import Fact
+from tests import lives as lived
 from tests.ledgers import NOW, SOURCE, LedgerCase, fact, micros, telling
 from tests.unit.test_store import broken, fail
 
@@ -459,6 +461,42 @@ class SetTest(LivesCase):
         self.ledger.record(source, [telling(message_id, *(told._replace(
             resource_type=kind, attributes={name: f'{kind}/{value}' for name, value in told.attributes.items()})
             for told in facts)) for message_id, facts in messages], (), (), NOW)
+
+
+class GoesOnTest(unittest.TestCase):
+    """Where a life is not folded anew, folding it would find what it was."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.one_of(lived.servers(), lived.services()), st.randoms(use_true_random=False), st.booleans())
+    def test_what_is_left_out_would_change_nothing(self, one, random, in_order):
+        events = [item for item in one.told if item[1].kind != 'observation' and random.random() < 0.7]
+        audits = [item for item in one.told if item[1].kind == 'observation'][:60]
+        told = random.sample([*events, *audits], len(events) + len(audits))
+        self.check(sorted(told, key=lambda item: item[1].timestamp) if in_order else told)
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(lived.anything(), max_size=12))
+    def test_whatever_is_told(self, told):
+        self.check(told)
+
+    def test_an_hourly_audit_of_what_goes_on_is_left_out(self):
+        audits = [(f'm{hour}', fact('active', 3600 * hour, kind='observation', every=3900)) for hour in range(1, 25)]
+        self.assertEqual(self.check([('m0', fact('active', 0)), *audits]), 23)
+
+    def check(self, told) -> int:
+        """Fold after each fact; how many of them could have been left out."""
+        known, before, left_out = Evidence(), intervals.fold(Evidence()), 0
+        for message_id, one in told:
+            news = known.add(message_id, one)
+            kept = {row[0]: (0, row) for row in lives._rows(before.spans)}
+            life = intervals.fold(known)
+            if news is News.NOTHING:
+                self.assertEqual(life, before)
+            elif news is News.AGAIN and lives._goes_on([(message_id, one)], kept):
+                self.assertEqual(life, before)
+                left_out += 1
+            before = life
+        return left_out
 
 
 class SharingTest(LivesCase):
