@@ -310,12 +310,12 @@ class Mistakes(Loading):
 
     def test_a_state_that_is_none_of_those_of_its_type(self):
         self.says(
-            FULL.replace('[active, paused]', '[active, pausd]').replace('state: active, time', 'state: activ, time')
+            FULL.replace('[active, paused]', '[active, pausd]').replace('state: active, time', 'state: activee, time')
             .replace('state: building', 'state: build').replace('resized, rescued]}', 'resize, rescued]}'),
             "15: 'build' is none of the states of instance; did you mean 'building'?",
             "16: 'resize' is none of the states of instance; did you mean 'resized'?",
             "19: 'pausd' is none of the states of instance; did you mean 'paused'?",
-            "21: 'activ' is none of the states of instance; did you mean 'active'?")
+            "21: 'activee' is none of the states of instance; did you mean 'active'?")
         self.says(FULL.replace('state: active, time', 'state: xyz, time'),
                                         "21: 'xyz' is none of the states of instance; add it there")
         self.one(FULL.replace('state: active, time', 'state: deleted, time'))
