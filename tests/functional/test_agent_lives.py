@@ -102,7 +102,7 @@ class AgentLivesTest(unittest.TestCase):
             publisher.join()
             interrupted += any(rabbit.queues(vhost)[queue][0] for queue in QUEUES)
             agent = started()
-        self.assertGreater(interrupted, KILLS // 2)
+        self.assertGreater(interrupted, 0)
         wait_for(lambda: not any(rabbit.queues(vhost)[queue][0] for queue in QUEUES), 'all is collected')
         intervals = self.command(deployment, 'interval', 'list')
         in_order = self.replayed(told)
