@@ -82,6 +82,9 @@ class Collector:
                 notification = self._decode(envelope)
                 readings = self._translate(notification, self.queue.name)
                 facts = self._observe(notification, self.queue.name, micros)
+                if not readings and not facts:
+                    outcomes.append(NO_DEFINITION)
+                    continue
                 entry = Entry(notification.message_id, dump_readings(readings), dump_facts(facts) if facts else '')
                 size = len(entry.readings) + len(entry.facts)
                 if size > MAX_ENTRY:
@@ -90,9 +93,7 @@ class Collector:
                 quarantined.append(self._set_aside(envelope, refused))
                 outcomes.append(Outcome('quarantined', refused.code, refused.reason))
                 continue
-            if not readings and not facts:
-                outcomes.append(NO_DEFINITION)
-            elif notification.message_id in places:
+            if notification.message_id in places:
                 outcomes.append(DUPLICATE)
             else:
                 places[notification.message_id] = place
