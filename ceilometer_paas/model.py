@@ -15,6 +15,10 @@ _dumps = json.JSONEncoder(separators=(',', ':'), check_circular=False).encode  #
 _NAMESPACE = uuid.UUID('b1d0e6cf-3b0a-5f55-9f0c-2d6a0d1c8a4e').bytes
 
 
+DELETED = 'deleted'
+"""The state in which a life ends, whatever the service calls it."""
+
+
 class Envelope(NamedTuple):
     """One message as the bus hands it over, before anything is known of it.
 
@@ -209,10 +213,6 @@ def is_id(value: object) -> TypeGuard[str]:
     Keystone's are 32 hexadecimal digits, LDAP's 64, a resource's whatever its service chose.
     """
     return isinstance(value, str) and 0 < len(value) < 256 and value.isprintable()
-
-
-DELETED = 'deleted'
-"""The state in which a life ends, whatever the service calls it."""
 
 
 def dump_facts(facts: tuple[Fact, ...]) -> str:

@@ -211,7 +211,7 @@ def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Ca
             if ledger.quarantine_release_samples([row.id]):
                 yield row.id, RECORDED
         elif row.is_facts:
-            if ledger.quarantine_release_facts([row.id]):
+            if ledger.quarantine_release_facts([row.id], clock()):
                 yield row.id, RECORDED
         elif row.origin not in queues:
             yield row.id, Outcome('quarantined', row.code, f'the source map has no queue {row.origin} any more')

@@ -17,7 +17,8 @@ SECOND = 1_000_000
 MAX_ATTRIBUTE = 64 * 1024
 """Characters of JSON that an attribute may have; the newest that has no more counts."""
 
-_dumps = json.JSONEncoder(separators=(',', ':'), sort_keys=True).encode
+dumps = json.JSONEncoder(separators=(',', ':'), sort_keys=True).encode
+"""Writes JSON so that equal values give equal text."""
 
 
 class Run(NamedTuple):
@@ -87,7 +88,7 @@ class Evidence:
 
     def dump(self) -> str:
         """Write it; equal evidence gives equal text."""
-        return _dumps([self.runs, sorted(self.created.items()), sorted(self.launched.items()),
+        return dumps([self.runs, sorted(self.created.items()), sorted(self.launched.items()),
                        sorted(self.ended.items()), self.unlaunched, self.attributes])
 
     def add(self, message_id: str, fact: Fact) -> News:
@@ -99,7 +100,7 @@ class Evidence:
             if time is not None and _witness(moments, time, state, (message_id, fact)):
                 news = News.MORE
         if fact.kind != 'witness':
-            content = _dumps([fact.kind, fact.event_type, fact.state, fact.every, fact.project_id, fact.user_id,
+            content = dumps([fact.kind, fact.event_type, fact.state, fact.every, fact.project_id, fact.user_id,
                               fact.size, fact.place, _second(fact.launched)])
             news = max(news, _insert(self.runs.setdefault(content, []), fact.every * SECOND,
                                      Run(fact.time, fact.timestamp, message_id, fact.time, message_id)))
@@ -110,7 +111,7 @@ class Evidence:
         for name, value in fact.attributes.items():
             known = self.attributes.get(name)
             if known is None or fact.timestamp >= known[0]:
-                told = fact.timestamp, _dumps(value)
+                told = fact.timestamp, dumps(value)
                 if len(told[1]) <= MAX_ATTRIBUTE and (known is None or told > known):
                     self.attributes[name] = told
                     news = max(news, News.AGAIN if known and known[1] == told[1] else News.MORE)
@@ -149,7 +150,7 @@ def _witness(moments: dict[int, Told], time: int, state: str, source: tuple[str,
         return False
     told = Told(fact.timestamp, state, fact.shown, fact.project_id, fact.user_id, fact.size, fact.place,
                 fact.event_type, message_id)
-    if known is not None and (known.timestamp, _dumps(known)) <= (fact.timestamp, _dumps(told)):
+    if known is not None and (known.timestamp, dumps(known)) <= (fact.timestamp, dumps(told)):
         return False
     moments[time] = told
     return True

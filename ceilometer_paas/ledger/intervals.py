@@ -28,7 +28,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ceilometer_paas.ledger.evidence import SECOND, Evidence, Run, Told
+from ceilometer_paas.ledger.evidence import SECOND, Evidence, Run, Told, dumps
 from ceilometer_paas.model import DELETED
 
 SETTLING = 60 * SECOND
@@ -40,6 +40,8 @@ _MOST = 32
 _FOREVER = 1 << 63
 _CREATED, _OBSERVED, _LAUNCHED, _TOLD = range(4)
 _RANKS = {'observation': _OBSERVED, 'transition': _TOLD, 'change': _TOLD}
+
+
 class Span(NamedTuple):
     """A time of constant state, size and owner, half-open.
 
@@ -62,7 +64,7 @@ class Life(NamedTuple):
 
     :ivar spans: in order, without gaps; none if nothing is known but an end
     :ivar known_start: whether its beginning is known; if not, it may have been in other states before
-    :ivar attributes: the newest of each: ``name``, ``image``, ``license``, ``metadata``, ``tags``
+    :ivar attributes: the newest of each: ``name``, ``image``, ``license``, ``metadata``, ``tags``, ``parent``
     """
 
     spans: tuple[Span, ...]
@@ -115,7 +117,7 @@ def _moments(found: Mapping[int, Told]) -> list[_Moment]:
     moments = []
     for group in groups:
         told = found[group[0]] if len(group) == 1 else min(
-            (found[time] for time in group), key=lambda told: (told.timestamp, json.dumps(told, sort_keys=True)))
+            (found[time] for time in group), key=lambda told: (told.timestamp, dumps(told)))
         exact = next((time for time in group if time % SECOND), None)
         at = _latest(group[0], told.timestamp) if exact is None else exact
         moments.append(_Moment(at, told, frozenset(time // SECOND for time in group)))

@@ -138,6 +138,7 @@ journal = sa.Table(
     'journal', metadata,
     sa.Column('id', BigId, primary_key=True),
     sa.Column('source_id', sa.Integer, nullable=False),
+    sa.Column('collected_at', Utc, nullable=False),
     sa.Column('size', sa.Integer, nullable=False),
     sa.Column('body', LongText, nullable=False),
     sqlite_autoincrement=True, **_MARIADB)

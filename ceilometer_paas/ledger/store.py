@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from oslo_db import exception
 
 from ceilometer_paas import times
-from ceilometer_paas.ledger import engine, lives, quarantine, schema, usage
+from ceilometer_paas.ledger import engine, folding, lives, quarantine, schema, usage
 from ceilometer_paas.ledger.quarantine import Filter, Row
 from ceilometer_paas.ledger.schema import delivery, message, outbox
 from ceilometer_paas.ledger.usage import Interval, Resource, Scope, Story, Usage
@@ -99,7 +99,7 @@ class Ledger:
                 _put(connection, source_id, target_ids, (f'[{_quote(entry.message_id)},{entry.readings}]'
                                                          for entry in new if entry.readings != '[]'))
             lives.put(connection, source_id, _parcels((f'[{_quote(entry.message_id)},{entry.facts}]'
-                                                       for entry in new if entry.facts), MAX_STEP))
+                                                       for entry in new if entry.facts), MAX_STEP), now)
             quarantine.drop(connection, released)
             quarantine.put(connection, source_id, quarantined, now)
             return seen
@@ -207,9 +207,9 @@ class Ledger:
         """
         return sum(self._write(functools.partial(_release, ids=part)) for part in _slices(ids))
 
-    def quarantine_release_facts(self, ids: Sequence[int]) -> int:
+    def quarantine_release_facts(self, ids: Sequence[int], now: datetime) -> int:
         """Journal facts again that were not folded, and return how many rows; others are left as they are."""
-        return sum(self._write(functools.partial(_release_facts, ids=part)) for part in _slices(ids))
+        return sum(self._write(functools.partial(_release_facts, ids=part, now=now)) for part in _slices(ids))
 
     def began(self) -> datetime | None:
         """Tell when the ledger of lives began, if it has."""
@@ -236,7 +236,7 @@ class Ledger:
         def work(connection: sa.Connection) -> int:
             loaded = lives.load(connection, size)
             if loaded.messages:
-                lives.write(connection, loaded, lives.work_out(loaded))
+                lives.write(connection, loaded, folding.work_out(loaded))
             return loaded.messages
 
         return self._fold_apart(size) if self._engine.dialect.name == 'sqlite' else self._write(work)
@@ -278,7 +278,7 @@ class Ledger:
                 loaded = lives.load(connection, size)
             if not loaded.messages:
                 return 0
-            if self._write(functools.partial(lives.write, loaded=loaded, changes=lives.work_out(loaded))):
+            if self._write(functools.partial(lives.write, loaded=loaded, changes=folding.work_out(loaded))):
                 return loaded.messages
 
     def _waits(self, number: int) -> bool:
@@ -388,10 +388,10 @@ def _release(connection: sa.Connection, ids: Collection[int]) -> int:
     return quarantine.drop(connection, [row.id for row in rows])
 
 
-def _release_facts(connection: sa.Connection, ids: Collection[int]) -> int:
+def _release_facts(connection: sa.Connection, ids: Collection[int], now: datetime) -> int:
     rows = [row for row in quarantine.load(connection, ids, lock=True) if row.is_facts and not row.truncated]
     for row in rows:
-        lives.put(connection, _id_of(connection, schema.source, row.source), [row.body])
+        lives.put(connection, _id_of(connection, schema.source, row.source), [row.body], now)
     return quarantine.drop(connection, [row.id for row in rows])
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from ceilometer_paas import times
 from ceilometer_paas.ledger import parts
-from ceilometer_paas.ledger.evidence import Evidence
+from ceilometer_paas.ledger.evidence import SECOND, Evidence
 from ceilometer_paas.ledger.intervals import Life, Statement, fold, statements
 from ceilometer_paas.ledger.schema import FOREVER, distinct, evidence, resource, state_interval
 from ceilometer_paas.model import DELETED
@@ -29,8 +29,6 @@ DEFAULT_GROUPS = ('project_id', 'resource_type', 'state', 'size')
 
 _SLICE = 500
 """Resources that one transaction reads at most."""
-
-_SECOND = 1_000_000
 
 Read = Callable[[], AbstractContextManager[sa.Connection]]
 
@@ -214,12 +212,12 @@ def summed(connection: sa.Connection, scope: Scope, period: Period, group_by: Se
     micros = (sa.case((end > period.end, period.end), else_=end)
               - sa.case((begin < period.begin, period.begin), else_=begin))
     # SQLite refuses a sum beyond 64 bits, which 300,000 years in microseconds are; the division leaves no rest.
-    rest = micros % _SECOND
-    query = (sa.select(*columns, sa.func.sum((micros - rest) // _SECOND), sa.func.sum(rest))
+    rest = micros % SECOND
+    query = (sa.select(*columns, sa.func.sum((micros - rest) // SECOND), sa.func.sum(rest))
              .join_from(state_interval, resource, resource.c.id == state_interval.c.resource_no)
              .where(period.overlaps(), *_owned(scope), *_within(connection, scope)).group_by(*columns))
     rows = sorted(connection.execute(query), key=lambda row: [(value is not None, value) for value in row[:-2]])
-    return [Usage(_group(group_by, values), int(seconds) * _SECOND + int(micros))
+    return [Usage(_group(group_by, values), int(seconds) * SECOND + int(micros))
             for *values, seconds, micros in rows if seconds is not None]
 
 

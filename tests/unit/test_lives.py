@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oslo_db import exception
 
 from ceilometer_paas.errors import Unavailable
-from ceilometer_paas.ledger import intervals, lives
+from ceilometer_paas.ledger import folding, intervals, lives
 from ceilometer_paas.ledger.evidence import Evidence, News
 from ceilometer_paas.ledger.schema import FOREVER
 from ceilometer_paas.ledger.store import Ledger
@@ -166,16 +166,16 @@ class FoldTest(LivesCase):
         self.told(telling('m1', fact('active', 0)), telling('m2', fact('active', 0, 'r2')))
 
         self.told(telling('m3', fact('stopped', 5, attributes={'name': 'r1'})))
-        with mock.patch.object(lives.intervals, 'fold', wraps=intervals.fold) as folding, self.assertLogs(
-                'ceilometer_paas.ledger.lives', 'ERROR'):
-            folding.side_effect = [ZeroDivisionError('by nought'), mock.DEFAULT]
+        with mock.patch.object(folding.intervals, 'fold', wraps=intervals.fold) as fold, self.assertLogs(
+                'ceilometer_paas.ledger.folding', 'ERROR'):
+            fold.side_effect = [ZeroDivisionError('by nought'), mock.DEFAULT]
             self.assertEqual(self.ledger.fold(), 3)
         self.assertEqual(self.spans(), [('r2', 0, None, 'active')])
         (row,) = self.ledger.quarantine_list()
-        self.assertEqual((row.source, row.origin, row.code, row.reason, row.is_facts),
-                         (SOURCE, 'instance/r1', 'fold.failed', 'ZeroDivisionError: by nought', True))
+        self.assertEqual((row.source, row.origin, row.code, row.reason, row.is_facts, row.first_at),
+                         (SOURCE, 'instance/r1', 'fold.failed', 'ZeroDivisionError: by nought', True, NOW))
         self.assertEqual(self.ledger.fold(), 0)
-        self.assertEqual(self.ledger.quarantine_release_facts([row.id]), 1)
+        self.assertEqual(self.ledger.quarantine_release_facts([row.id], NOW), 1)
         self.ledger.catch_up()
         self.assertEqual(self.spans(), [('r1', 0, 5, 'active'), ('r1', 5, None, 'stopped'), ('r2', 0, None, 'active')])
         self.assertEqual(self.ledger.quarantine_list(), [])
@@ -488,11 +488,11 @@ class GoesOnTest(unittest.TestCase):
         known, before, left_out = Evidence(), intervals.fold(Evidence()), 0
         for message_id, one in told:
             news = known.add(message_id, one)
-            kept = {row[0]: (0, row) for row in lives._rows(before.spans)}
+            kept = {row[0]: (0, row) for row in folding.rows_of(before.spans)}
             life = intervals.fold(known)
             if news is News.NOTHING:
                 self.assertEqual(life, before)
-            elif news is News.AGAIN and lives._goes_on([(message_id, one)], kept):
+            elif news is News.AGAIN and folding._goes_on([(message_id, one)], kept):
                 self.assertEqual(life, before)
                 left_out += 1
             before = life
@@ -509,7 +509,7 @@ class SharingTest(LivesCase):
                 steps.append(lives.load(connection, 1))
         for loaded, written in zip(steps, (True, False), strict=True):
             with self.ledger._engine.begin() as connection:
-                self.assertEqual(lives.write(connection, loaded, lives.work_out(loaded)), written)
+                self.assertEqual(lives.write(connection, loaded, folding.work_out(loaded)), written)
         self.assertEqual((self.count('journal'), self.spans()), (0, [('r1', 0, None, 'active')]))
 
     def test_one_folds_at_a_time(self):
@@ -522,7 +522,7 @@ class SharingTest(LivesCase):
         thread = threading.Thread(target=lambda: folded.append(second.fold(1)))
         with first._engine.begin() as connection:
             loaded = lives.load(connection, 1)
-            self.assertTrue(lives.write(connection, loaded, lives.work_out(loaded)))
+            self.assertTrue(lives.write(connection, loaded, folding.work_out(loaded)))
             thread.start()
             thread.join(0.3)
             self.assertEqual(folded, [])

@@ -16,6 +16,7 @@ branch_labels = None
 depends_on = None
 
 BIG_ID = sa.BigInteger().with_variant(sa.Integer, 'sqlite')
+TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql')
 LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT, 'mysql')
 ID = sa.String(255)
 OPTIONS: dict[str, Any] = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4', 'mysql_collate': 'utf8mb4_nopad_bin',
@@ -35,6 +36,7 @@ def upgrade() -> None:
         'journal',
         sa.Column('id', BIG_ID, primary_key=True),
         sa.Column('source_id', sa.Integer, nullable=False),
+        sa.Column('collected_at', TIME, nullable=False),
         sa.Column('size', sa.Integer, nullable=False),
         sa.Column('body', LONG_TEXT, nullable=False),
         sqlite_autoincrement=True, **OPTIONS)
