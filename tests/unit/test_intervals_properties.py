@@ -151,9 +151,11 @@ class Properties(unittest.TestCase):
 class BrokenFolds(unittest.TestCase):
     """The properties find what is wrong with a fold that is."""
 
-    def found(self, strategy: st.SearchStrategy[Any], breaks: Callable[[Any], bool]) -> Any:
-        return hypothesis.find(strategy, breaks, settings=hypothesis.settings(
+    def found(self, strategy: st.SearchStrategy[Any], breaks: Callable[[Any], bool]) -> None:
+        """Expect that there is an example, which hypothesis fails to find otherwise."""
+        example = hypothesis.find(strategy, breaks, settings=hypothesis.settings(
             max_examples=500, derandomize=True, database=None, phases=[hypothesis.Phase.generate]))
+        self.assertTrue(breaks(example))
 
     def shuffled(self) -> st.SearchStrategy[tuple[Told, Told]]:
         return histories().flatmap(lambda told: st.tuples(st.just(told), st.permutations(told)))
