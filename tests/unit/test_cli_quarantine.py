@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Quarantined
+from tests import ledgers
 from tests.workspace import WorkspaceTestCase, acme, database
 
 
@@ -88,6 +89,19 @@ class TestQuarantine(WorkspaceTestCase):
         self.assertEqual([f'[{body}]'], [parcel.body for parcel in ledger.pending(publisher, 10)])
         self.assertEqual(['file: gone://'], [left['origin'] for left in
                                              self.table('quarantine', 'list', '--code', 'publish.refused')])
+
+    def test_release_of_facts(self):
+        """Facts of a resource that were not folded are folded when they are released."""
+        ledger = Ledger(f'sqlite:///{self.directory}/ledger.sqlite')
+        self.addCleanup(ledger.close)
+        told = ledgers.telling('m1', ledgers.fact('active', 0, 'vm'))
+        ledger.record(ledgers.SOURCE, (), [Quarantined('instance/vm', 'fold.failed', 'no', f'[["m1",{told.facts}]]')],
+                      (), ledgers.NOW)
+        self.assertEqual([], self.table('resource', 'list'))
+        row, = self.table('quarantine', 'release', '--code', 'fold.failed')
+        self.assertEqual(('recorded', ''), (row['outcome'], row['code']))
+        self.assertEqual([], self.table('quarantine', 'list', '--code', 'fold.failed'))
+        self.assertEqual(['vm'], [one['id'] for one in self.table('resource', 'list')])
 
     def test_purge(self):
         """Rows are deleted by id, code or age, and their number is told."""
