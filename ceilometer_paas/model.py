@@ -124,6 +124,87 @@ class Fact(NamedTuple):
     shown: str = ''
 
 
+LASTING, TURNING = 1, 2
+"""What a segment's beginning is: from it on something lasts; at it the state turned into another."""
+
+
+class Segment(NamedTuple):
+    """The part of an interval that lies in one period; what statements are about. Times are as a :class:`Fact`'s.
+
+    :ivar end: equal to `begin` where a life ended, or where what was stated before is no more
+    :ivar state: ``deleted`` where nothing is
+    :ivar counts_as: the state by which it is decided which meters count it
+    :ivar marks: :data:`LASTING`, :data:`TURNING` or both: what is to be stated of its beginning
+    :ivar period: beginning and end
+    :ivar revision: how often it was stated otherwise before
+    """
+
+    begin: int
+    end: int
+    state: str
+    counts_as: str
+    project_id: str | None
+    user_id: str | None
+    size: Mapping[str, Any]
+    host: str | None
+    availability_zone: str | None
+    marks: int
+    period: tuple[int, int]
+    revision: int = 0
+
+
+class Account(NamedTuple):
+    """Segments of one resource, in order.
+
+    :ivar name: the newest that is known
+    """
+
+    resource_type: str
+    resource_id: str
+    name: str | None
+    segments: list[Segment]
+
+
+class Count(NamedTuple):
+    """How many resources of one type a project had in one period.
+
+    :ivar number: at its end
+    :ivar states: those by state
+    :ivar flavors: those by flavor, as far as it is known
+    :ivar period: beginning and end, microseconds
+    :ivar revision: how often it was stated otherwise before
+    """
+
+    resource_type: str
+    project_id: str
+    number: int
+    states: Mapping[str, int]
+    flavors: Mapping[str, int]
+    highest: int
+    lowest: int
+    period: tuple[int, int]
+    revision: int = 0
+
+
+class Statement(NamedTuple):
+    """What is stated of one meter of one resource at one time; as it is stated again, it has the same id.
+
+    :ivar type: ``delta`` or ``gauge``
+    :ivar timestamp: microseconds since 1970 in UTC
+    :ivar metadata: a sample's resource_metadata; the revision is in it
+    """
+
+    meter: str
+    type: str
+    unit: str
+    volume: int | float
+    resource_id: str
+    project_id: str | None
+    user_id: str | None
+    timestamp: int
+    metadata: Mapping[str, Any]
+
+
 class Outcome(NamedTuple):
     """What became of one message; every message has exactly one.
 
@@ -193,7 +274,18 @@ def sample_id(source: str, message_id: str, name: str, resource_id: str, ordinal
     :param ordinal: the sample's place, from 0, among those of its message that are of the same meter and resource: a
         further definition that matches changes no other sample's id
     """
-    text = f'{source}\x1f{message_id}\x1f{name}\x1f{resource_id}\x1f{ordinal}'
+    return _uuid(f'{source}\x1f{message_id}\x1f{name}\x1f{resource_id}\x1f{ordinal}')
+
+
+def statement_id(meter: str, resource_id: str, timestamp: int) -> str:
+    """Derive a statement's id, as :func:`sample_id` does, from the three that never change when it is restated.
+
+    :param timestamp: microseconds
+    """
+    return _uuid(f'{meter}\x1f{resource_id}\x1f{timestamp}')
+
+
+def _uuid(text: str) -> str:
     digest = hashlib.sha1(_NAMESPACE + text.encode(), usedforsecurity=False).hexdigest()
     variant = '89ab'[int(digest[16], 16) & 3]
     return f'{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}'

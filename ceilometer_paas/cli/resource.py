@@ -13,7 +13,7 @@ from cliff import show
 from ceilometer_paas import serve, times
 from ceilometer_paas.cli.common import LongLister, Size, Stream, kept_open, open_lives, shown_time
 from ceilometer_paas.errors import printable
-from ceilometer_paas.ledger.intervals import Statement
+from ceilometer_paas.ledger.intervals import Testimony
 from ceilometer_paas.ledger.usage import Interval, Scope, Story
 from ceilometer_paas.model import DELETED
 
@@ -89,9 +89,9 @@ class ResourceShow(show.ShowOne):  # type: ignore[misc]
 def _values(story: Story) -> tuple[Any, ...]:
     """Write a story as data, in the order of the fields; a fact that lies in no interval stands apart."""
     of = story.resource
-    intervals, placed = [], set[Statement]()
+    intervals, placed = [], set[Testimony]()
     for one in story.intervals:
-        facts = [statement for statement in story.statements if _supports(statement, one)]
+        facts = [testimony for testimony in story.testimonies if _supports(testimony, one)]
         placed.update(facts)
         intervals.append({
             'begin': shown_time(one.begin), 'end': shown_time(one.end),
@@ -100,18 +100,18 @@ def _values(story: Story) -> tuple[Any, ...]:
             'availability_zone': one.availability_zone, 'size': dict(one.size), 'facts': list(map(_fact, facts))})
     return (of.resource_id, of.resource_type, of.name, of.project_id, of.user_id, of.state, shown_time(of.since),
             of.known_start, dict(story.attributes), intervals,
-            [_fact(statement) for statement in story.statements if statement not in placed])
+            [_fact(testimony) for testimony in story.testimonies if testimony not in placed])
 
 
-def _supports(statement: Statement, interval: Interval) -> bool:
+def _supports(testimony: Testimony, interval: Interval) -> bool:
     """Tell whether something was told of an interval: in it or, if it is what the interval is, also until in it."""
-    last = statement.until if statement.state == interval.state else statement.time
+    last = testimony.until if testimony.state == interval.state else testimony.time
     return (last >= times.to_micros(interval.begin)
-            and (interval.end is None or statement.time < times.to_micros(interval.end)))
+            and (interval.end is None or testimony.time < times.to_micros(interval.end)))
 
 
-def _fact(statement: Statement) -> dict[str, Any]:
-    return statement._asdict() | {name: shown_time(times.from_micros(getattr(statement, name)))
+def _fact(testimony: Testimony) -> dict[str, Any]:
+    return testimony._asdict() | {name: shown_time(times.from_micros(getattr(testimony, name)))
                                   for name in ('time', 'until')}
 
 

@@ -72,7 +72,7 @@ class Life(NamedTuple):
     attributes: Mapping[str, Any]
 
 
-class Statement(NamedTuple):
+class Testimony(NamedTuple):
     """A fact behind a life, or several that say the same in a row.
 
     :ivar kind: a fact's, or ``created``, ``launched`` or ``ended``
@@ -93,9 +93,9 @@ def fold(evidence: Evidence) -> Life:
     return _Fold(evidence).life()
 
 
-def statements(evidence: Evidence) -> list[Statement]:
+def testimonies(evidence: Evidence) -> list[Testimony]:
     """List what was told, in order: facts, and by the earliest message each creation, launch and end."""
-    return sorted(_Fold(evidence).statements())
+    return sorted(_Fold(evidence).testimonies())
 
 
 class _Moment(NamedTuple):
@@ -177,17 +177,17 @@ class _Fold:
         attributes = {name: json.loads(value) for name, (_, value) in self._evidence.attributes.items()}
         return Life(spans, known_start, attributes)
 
-    def statements(self) -> Iterator[Statement]:
+    def testimonies(self) -> Iterator[Testimony]:
         """List what was told, at the times that count."""
         evidence = self._evidence
         for content, runs in evidence.runs.items():
             kind, event_type, state, *_ = json.loads(content)
             for run in runs:
                 time = self._exact(run)
-                yield Statement(time, max(time, run.last), kind, event_type, state, run.message_id, run.last_message_id)
+                yield Testimony(time, max(time, run.last), kind, event_type, state, run.message_id, run.last_message_id)
         for kind, moments in (('created', self._created), ('launched', self._launches), ('ended', self._ended)):
             for at, told, _ in moments:
-                yield Statement(at, at, kind, told.event_type, told.state, told.message_id, told.message_id)
+                yield Testimony(at, at, kind, told.event_type, told.state, told.message_id, told.message_id)
 
     def _staleness(self) -> dict[int, int]:
         """Tell for each second of a launch from when on messages that know of no later launch are stale."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ceilometer_paas.ledger.evidence import Evidence
-from ceilometer_paas.ledger.intervals import Life, Statement, statements
+from ceilometer_paas.ledger.intervals import Life, Testimony, testimonies
 from ceilometer_paas.model import DELETED
 
 
@@ -25,10 +25,10 @@ def parent_of(attributes: Mapping[str, Any]) -> tuple[str, str] | None:
     return resource_type, resource_id
 
 
-def ending(known: Evidence) -> Statement | None:
+def ending(known: Evidence) -> Testimony | None:
     """Give what ended a life, by what was told of itself."""
-    told = [statement for statement in statements(known) if statement.state == DELETED]
-    return min((statement for statement in told if statement.kind == 'ended'), default=min(told, default=None))
+    told = [testimony for testimony in testimonies(known) if testimony.state == DELETED]
+    return min((testimony for testimony in told if testimony.kind == 'ended'), default=min(told, default=None))
 
 
 def own_end(known: Evidence, life: Life) -> int | None:

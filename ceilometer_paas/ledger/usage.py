@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ceilometer_paas import times
 from ceilometer_paas.ledger import parts
 from ceilometer_paas.ledger.evidence import SECOND, Evidence
-from ceilometer_paas.ledger.intervals import Life, Statement, fold, statements
+from ceilometer_paas.ledger.intervals import Life, Testimony, fold, testimonies
 from ceilometer_paas.ledger.schema import FOREVER, distinct, evidence, resource, state_interval
 from ceilometer_paas.model import DELETED
 
@@ -92,7 +92,7 @@ class Story(NamedTuple):
     resource: Resource
     attributes: Mapping[str, Any]
     intervals: list[Interval]
-    statements: list[Statement]
+    testimonies: list[Testimony]
 
 
 class Usage(NamedTuple):
@@ -178,13 +178,13 @@ def stories(connection: sa.Connection, scope: Scope) -> list[Story]:
     for *values, number, text in connection.execute(query).all():
         known = Evidence.load(text)
         life = fold(known)
-        facts = [*statements(known), *_parents(connection, known, life)]
+        facts = [*testimonies(known), *_parents(connection, known, life)]
         told.append(Story(_resource(values, beginning), life.attributes,
                           list(_load(connection, [number], every, Period(beginning, FOREVER))), sorted(facts)))
     return told
 
 
-def _parents(connection: sa.Connection, known: Evidence, life: Life) -> Iterator[Statement]:
+def _parents(connection: sa.Connection, known: Evidence, life: Life) -> Iterator[Testimony]:
     """Give what ended the parent of a life, if it did so before that ended by itself."""
     parent, end = parts.parent_of(life.attributes), parts.own_end(known, life)
     if parent is None:

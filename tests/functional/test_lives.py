@@ -220,12 +220,12 @@ class Processes(LedgerCase):
             self.assertEqual({row.group['resource_id']: row.micros for row in usage},
                              {f'r{number}': 100 * SECOND for number in range(8)})
             for story in self.ledger.life(EVER._replace(resource_id=f'r{chance.randrange(8)}')):
-                told.add(len(story.statements))
+                told.add(len(story.testimonies))
                 spans = [as_span(interval) for interval in story.intervals]
                 self.assertEqual([span.end for span in spans], [*(span.begin for span in spans[1:]), None])
                 self.assertEqual((story.resource.state, story.resource.since),
                                  (spans[-1].state, times.from_micros(spans[-1].begin)))
-                states = {one.time: one.state for one in story.statements}
+                states = {one.time: one.state for one in story.testimonies}
                 self.assertEqual([span.state for span in spans], [states[span.begin] for span in spans])
                 self.assertEqual(len(spans), 1 + sum(states[one] != states[other] for one, other in
                                                      zip(sorted(states)[1:], sorted(states), strict=False)))

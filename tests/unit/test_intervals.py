@@ -8,7 +8,7 @@ from unittest import mock
 
 from ceilometer_paas.ledger import intervals
 from ceilometer_paas.ledger.evidence import Evidence
-from ceilometer_paas.ledger.intervals import Life, statements
+from ceilometer_paas.ledger.intervals import Life, testimonies
 from ceilometer_paas.model import DELETED, Fact
 from tests import lives
 from tests.lives import HOUR, MINUTE, NOON, SECOND, Told
@@ -118,7 +118,7 @@ class Audits(Rules):
                    (0, 10, 'active'), (10, EVERY + 1, 'stopped'), (EVERY + 1, None, 'active'))
         for gap, number in ((EVERY, 1), (EVERY + 1, 2)):
             known = lives.evidence([('a', audit(0, 'active')), ('b', audit(gap, 'active'))])
-            self.assertEqual(len(statements(known)), number)
+            self.assertEqual(len(testimonies(known)), number)
 
     def test_what_was_not_known_contradicts_nothing(self):
         life = self.check([told(0, 'active'), audit(30, 'active', size={'flavor': 'std.2'}, project_id='p')],
@@ -349,7 +349,7 @@ class Statements(Rules):
         known = lives.evidence([('w', witness(0.5, created=0.5, created_state='new')), ('b', audit(3700, 'active')),
                                 ('a', audit(100, 'active')), ('c', fact('change', 50, project_id='p'))])
         self.assertEqual([(one.time, one.until, one.kind, one.state, one.message_id, one.last_message_id)
-                          for one in statements(known)],
+                          for one in testimonies(known)],
                          [(at(0.5), at(0.5), 'created', 'new', 'w', 'w'), (at(50), at(50), 'change', None, 'c', 'c'),
                           (at(100), at(3700), 'observation', 'active', 'a', 'b')])
 
@@ -387,8 +387,8 @@ class Cost(unittest.TestCase):
         for minute in range(525_600):
             time = NOON + minute * MINUTE
             known.add(f'id-{minute}', first._replace(time=time, timestamp=time))
-        statement, = statements(known)
-        self.assertEqual((statement.time, statement.until), (NOON, NOON + 525_599 * MINUTE))
+        testimony, = testimonies(known)
+        self.assertEqual((testimony.time, testimony.until), (NOON, NOON + 525_599 * MINUTE))
         self.assertLess(len(known.dump()), 500)
 
     def test_a_year_of_nights_takes_steps_in_proportion_to_the_facts(self):

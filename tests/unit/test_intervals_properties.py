@@ -10,7 +10,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from ceilometer_paas.ledger.evidence import Evidence
-from ceilometer_paas.ledger.intervals import Life, Span, fold, statements
+from ceilometer_paas.ledger.intervals import Life, Span, fold, testimonies
 from ceilometer_paas.model import DELETED, Fact
 from tests import lives
 from tests.lives import HOUR, NOON, SECOND, Told
@@ -145,7 +145,7 @@ class Properties(unittest.TestCase):
         """Also by clocks that are wrong by years, and by services that contradict themselves."""
         self.assertTrue(is_whole(lives.folded, told))
         self.assertTrue(commutes(lives.folded, told, data.draw(st.permutations(told))))
-        self.assertLessEqual(len(statements(lives.evidence(told))), 4 * len(told))
+        self.assertLessEqual(len(testimonies(lives.evidence(told))), 4 * len(told))
 
 
 class BrokenFolds(unittest.TestCase):

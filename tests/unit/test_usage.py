@@ -134,7 +134,7 @@ class ResourceTest(UsageCase):
         self.assertEqual((story.resource.name, story.resource.state), ('web', 'active'))
         self.assertEqual(story.attributes, {'name': 'web', 'tags': ['a']})
         self.assertEqual([seconds(row.begin) for row in story.intervals], [0, 10, 40])
-        self.assertEqual([(row.state, row.message_id) for row in story.statements],
+        self.assertEqual([(row.state, row.message_id) for row in story.testimonies],
                          [('building', 'm0'), ('active', 'm1'), ('active', 'm2')])
         self.assertEqual([story.resource.resource_type for story in self.ledger.life(EVER._replace(resource_id='vm'))],
                          ['instance', 'volume'])
@@ -155,7 +155,7 @@ class ResourceTest(UsageCase):
             self.assertEqual(story.attributes, {'parent': 'instance/a-vm'})
             self.assertEqual([(seconds(row.begin), seconds(row.end)) for row in story.intervals], [(30, end)])
             self.assertEqual((story.resource.state, seconds(story.resource.since)), ('deleted', end))
-            self.assertEqual([row.message_id for row in story.statements], told)
+            self.assertEqual([row.message_id for row in story.testimonies], told)
 
 
 class SumTest(UsageCase):
