@@ -2,8 +2,8 @@
 """A :class:`~.model.Notification` -> the :class:`~.model.Fact` that it tells of a resource's life, or a refusal.
 
 What is read, and from which events, is said by lifecycle definitions; what follows from it is worked out later, by
-:mod:`ceilometer_paas.ledger.intervals`. A definition of which no meter is mapped to any queue is inactive; one whose
-meters are mapped to other queues than the message's own refuses the message.
+:mod:`ceilometer_paas.ledger.intervals`. A definition of which no meter is mapped to any queue is inactive; one of
+which some meter is mapped to other queues than the message's own refuses the message.
 """
 
 import functools
@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ceilometer_paas import times
-from ceilometer_paas.config.lifecycles import Event, Lifecycle, Mark
+from ceilometer_paas.config.events import Event
+from ceilometer_paas.config.lifecycles import Lifecycle, Mark
 from ceilometer_paas.config.paths import Message, as_message
 from ceilometer_paas.errors import Refused, shown
 from ceilometer_paas.model import DELETED, Fact, Notification, is_finite, is_id
@@ -81,19 +82,18 @@ class Observer:
         return tuple(readings)
 
     def _ask(self, lifecycle: Lifecycle, queue: str, resource_type: str) -> bool:
-        """Tell whether a definition is active; the queue must be one of those that may speak of its meters.
+        """Tell whether a definition is active; of its meters, the queue must be one for each that is mapped.
 
         A message that names its type must also come from where those of a type that is defined by that name may.
         """
-        named = [one for one in self._lifecycles if one.type_name == resource_type and one.meters]
-        active = False
-        for one in (*named, lifecycle):
-            names = one.meter_names(resource_type)
-            queues = frozenset[str]().union(*map(self._queues_of, names))
-            active = bool(queues)
-            if queues and queue not in queues:
-                raise Refused('source.not_mapped', f'{" and ".join(names)} is not mapped to queue {queue!r}')
-        return active
+        named = next((one for one in self._lifecycles if one.type_name == resource_type), lifecycle)
+        mapped: dict[str, frozenset[str]] = {}
+        for one in (named, lifecycle):
+            mapped = {name: queues for name in one.meter_names(resource_type) if (queues := self._queues_of(name))}
+            for name, queues in mapped.items():
+                if queue not in queues:
+                    raise Refused('source.not_mapped', f'{name} is not mapped to queue {queue!r}')
+        return bool(mapped)
 
     def _warn(self, fact: Fact) -> None:
         """Warn, once, of a state that the definitions do not list."""

@@ -98,35 +98,63 @@ def notes(config: Configuration) -> Iterator[str]:
     for meter in config.meters:
         if not sources.queues_of(meter.name):
             yield f'{meter.file}:{meter.line}: {meter.name} is inactive: no metric type of the source map covers it'
-    yield from _inactive_lifecycles(config)
-    given = {meter.name for meter in config.meters}.union(*map(_meters_of, config.lifecycles))
+    yield from _notes_on_lifecycles(config)
+    given = {meter.name for meter in config.meters}.union(
+        *(one.meter_names(one.type_name) for one in config.lifecycles))
     read = {queue.name for queue in sources.queues.values() if queue.format == 'oslo'}
     for pattern, queues in sources.metric_types.items():
         if read.issuperset(queues) and not any(fnmatchcase(name, pattern) for name in given):
             yield f'no definition gives the metric type {pattern}, which is mapped to {", ".join(queues)}'
 
 
-def _inactive_lifecycles(config: Configuration) -> Iterator[str]:
-    """Say which lifecycles are not kept, by the first definition of each resource type."""
+def _notes_on_lifecycles(config: Configuration) -> Iterator[str]:
+    """Say of which lives something is not kept or not stated, by the first definition of each resource type."""
     said = set()
-    for lifecycle in config.lifecycles:
-        of, why = lifecycle.type_name or 'resources of any type', _why_inactive(lifecycle, config.sources)
-        if why and (of, why) not in said:
-            said.add((of, why))
-            yield f'{lifecycle.file}:{lifecycle.line}: the lifecycle of {of} is inactive: {why}'
+    for one in config.lifecycles:
+        of = one.type_name or 'resources of any type'
+        for why in _why_inactive(one, one.type_name, config.sources), *_missing(one, config):
+            if why and (of, why) not in said:
+                said.add((of, why))
+                yield f'{one.file}:{one.line}: the lifecycle of {of} {why}'
 
 
-def _why_inactive(lifecycle: Lifecycle, sources: Sources) -> str:
-    """Say why a definition is not used; nothing if it is, or if only messages can tell: those that name their type."""
-    names = _meters_of(lifecycle)
+def _why_inactive(lifecycle: Lifecycle, resource_type: str, sources: Sources) -> str:
+    """Say why a definition is not used for resources of a type; nothing if it is.
+
+    :param resource_type: empty if only messages can tell, those that name their type
+    """
+    names = lifecycle.meter_names(resource_type)
+    mapped = {name: queues for name in names if (queues := sources.queues_of(name))}
+    reads = {queue.name for queue in sources.queues.values() if queue.format == lifecycle.format}
     if not names:
-        return 'no definition of it names a meter'
-    if all(queue.format != lifecycle.format for queue in sources.queues.values()):
-        return f'no queue of the source map has the format {lifecycle.format}'
-    if lifecycle.type_name and not any(map(sources.queues_of, names)):
-        return f'no metric type of the source map covers {", ".join(names)}'
+        return 'is inactive: no definition of it names a meter'
+    if not reads:
+        return f'is inactive: no queue of the source map has the format {lifecycle.format}'
+    if resource_type and not mapped:
+        return f'is inactive: no metric type of the source map covers {", ".join(names)}'
+    if resource_type and not reads.intersection(*mapped.values()):
+        return (f'is inactive: no queue of the format {lifecycle.format} is given each of {", ".join(mapped)} by the '
+                'source map')
     return ''
 
 
-def _meters_of(lifecycle: Lifecycle) -> list[str]:
-    return sorted(lifecycle.meter_names(lifecycle.type_name))
+def _missing(lifecycle: Lifecycle, config: Configuration) -> Iterator[str]:
+    """Say what is missing of a lifecycle of a known type that is kept."""
+    of, sources = lifecycle.type_name, config.sources
+    if not of or _why_inactive(lifecycle, of, sources):
+        return
+    names = lifecycle.meter_names(of)
+    for name in names:
+        if not sources.queues_of(name):
+            yield f'does without {name}: no metric type of the source map covers it'
+    for queue in (queue.name for queue in sources.queues.values() if queue.format == lifecycle.format):
+        given = [name for name in names if queue in sources.queues_of(name)]
+        lacking = [name for name in names if sources.queues_of(name) and name not in given]
+        if given and lacking:
+            yield f'is refused from queue {queue}: the source map gives it {given[0]}, but not {", ".join(lacking)}'
+    if lifecycle.parent:
+        whole = lifecycle.parent.resource_type
+        akin = ([one for one in config.lifecycles if one.type_name == whole]
+                or [one for one in config.lifecycles if not one.type_name])
+        if all(_why_inactive(one, whole, sources) for one in akin):
+            yield f'is kept without that of {whole}, with which it ends: map the meters of that, too'

@@ -98,6 +98,19 @@ OPTS = [
                  help='How many seconds a time in a message may be ahead of this host\'s clock. A message that tells '
                       'of a resource\'s life at a later time is quarantined as observe.in_future: its sender\'s clock '
                       'is wrong, or this one.'),
+    cfg.IntOpt('period', default=3600, min=60, max=31 * 86400,
+               help='How many seconds a period has. Periods begin at multiples of it since 1970-01-01T00:00:00Z, so '
+                    'that one of 3600 begins at each full hour of UTC, and one of 86400 at midnight. When a period and '
+                    'grace are over, it is settled: what is known of each resource in it is stated and published, '
+                    'seconds by meter, and how many resources each project had. A shorter period gives more samples, '
+                    'and sooner. A new value takes effect at the end of what is settled: what was stated stays as it '
+                    'is, and the first new period, which lasts until the next multiple, may be shorter.'),
+    cfg.IntOpt('grace', default=300, min=0,
+               help='How many seconds after its end a period is settled: the time that messages have to arrive. A '
+                    'message that comes later is not lost: what it changes is stated again, with the same sample ids '
+                    'and a new revision. A longer grace means fewer such restatements, and that everything is '
+                    'published so much later; nothing else depends on it. A publisher that cannot be corrected (a '
+                    'file, a broker) is the reason to choose a long one.'),
 ]
 
 
@@ -112,6 +125,8 @@ class Settings:
     :ivar seen_retention: days
     :ivar begin: in UTC; None is when the ledger was made
     :ivar max_future: seconds
+    :ivar period: seconds
+    :ivar grace: seconds
     :ivar identity: names this agent where several share a ledger
     """
 
@@ -130,6 +145,8 @@ class Settings:
     seen_retention: int
     begin: datetime | None
     max_future: float
+    period: int
+    grace: int
     identity: str
 
 

@@ -3,7 +3,7 @@
 
 ``.. refusal-codes::`` lists every code of :mod:`ceilometer_paas.errors`; ``.. shipped-meters::`` every meter that the
 shipped definitions give, with the events that it comes from; ``.. shipped-lifecycles::`` every type of resource whose
-life they follow, with its states, meters and events.
+life they follow, with its states, meters and events; ``.. shipped-codes::`` every code of their status meters.
 """
 
 from collections.abc import Iterable, Sequence
@@ -67,8 +67,21 @@ class ShippedLifecycles(Directive):
         return found
 
 
+class ShippedCodes(Directive):
+    """A row for each status meter."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for path in shipped.files('lifecycles'):
+            self.state.document.settings.record_dependencies.add(str(path))
+            rows += [(literal(meter), literal(', '.join(f'{code} {state}' for code, state in codes.items())))
+                     for meter, codes in shipped.codes(path).items()]
+        return [table(('Meter', 'Codes'), rows, (30, 80))]
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive('refusal-codes', RefusalCodes)
     app.add_directive('shipped-meters', ShippedMeters)
     app.add_directive('shipped-lifecycles', ShippedLifecycles)
+    app.add_directive('shipped-codes', ShippedCodes)
     return {'parallel_read_safe': True}

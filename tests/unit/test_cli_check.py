@@ -38,6 +38,53 @@ class TestCheck(WorkspaceTestCase):
                           'inactive: no metric type of the source map covers database.size'],
                          [line for line in out.splitlines() if 'lifecycle of' in line])
 
+    def test_lifecycle_of_which_some_meters_are_not_mapped(self):
+        """Each meter of a lifecycle that is kept, and that no queue may give, is named in a line of its own, once."""
+        more = ('    status: {meter: database.status, codes: {active: 1}}\n'
+                '    quantity: databases\n')
+        self.write('lifecycles.d/lifecycles.yaml', LIFECYCLES + LIFECYCLES.partition('\n')[2])
+        self.edit('lifecycles.d/lifecycles.yaml', '    meters: {database.size: [active]}\n',
+                  '    meters: {database.size: [active], uptime: [active]}\n' + more)
+        place = f'note: {self.directory}/lifecycles.d/lifecycles.yaml:2: the lifecycle of database '
+        self.assertEqual([f'{place}does without {name}: no metric type of the source map covers it'
+                          for name in ('uptime', 'databases')], self.notes_on_lifecycles())
+        self.edit('sources.yaml', '  database.*: usage.trove', '  "*": usage.trove')
+        self.assertEqual([], self.notes_on_lifecycles())
+
+    def test_lifecycle_whose_meters_are_mapped_to_different_queues(self):
+        """A queue to which some meters are mapped and others not is named; without any other, it is inactive."""
+        self.edit('lifecycles.d/lifecycles.yaml', '[active]}\n', '[active]}\n    quantity: databases\n')
+        self.edit('sources.yaml', '  database.*: usage.trove',
+                  '  database.*: [usage.trove, usage.nova, usage.acme]\n  databases: usage.trove')
+        place = f'note: {self.directory}/lifecycles.d/lifecycles.yaml:2: the lifecycle of database '
+        self.assertEqual([f'{place}is refused from queue usage.nova: the source map gives it database.size, but not '
+                          'databases'], self.notes_on_lifecycles())
+        self.edit('sources.yaml', 'databases: usage.trove', 'databases: usage.acme')
+        self.assertEqual([f'{place}is inactive: no queue of the format oslo is given each of database.size, databases '
+                          'by the source map'], self.notes_on_lifecycles())
+
+    def test_part_of_what_is_not_kept(self):
+        """A lifecycle that is kept without that of what its resources are part of is named."""
+        part = LIFECYCLES.partition('\n')[2].replace('type: database', 'type: backup').replace(
+            'database.size', 'vcpus').replace('events:', 'parent: {resource_type: database, resource_id: $.payload.of}'
+                                              '\n    events:')
+        self.write('lifecycles.d/lifecycles.yaml', LIFECYCLES + part)
+        self.assertEqual([], self.notes_on_lifecycles())
+        note = (f'note: {self.directory}/lifecycles.d/lifecycles.yaml:10: the lifecycle of backup is kept without that '
+                'of database, with which it ends: map the meters of that, too')
+        self.edit('sources.yaml', '  database.*: usage.trove', '  trove.*: usage.trove')
+        self.assertEqual([note], self.notes_on_lifecycles()[1:])
+        self.write('lifecycles.d/lifecycles.yaml', LIFECYCLES.partition('\n')[0] + '\n' + part)
+        self.assertEqual([note.replace(':10:', ':2:')], self.notes_on_lifecycles(), 'there is none at all')
+        self.edit('sources.yaml', '  vcpus: usage.nova', '  memory: usage.nova')
+        self.assertIn('backup is inactive', *self.notes_on_lifecycles())
+
+    def notes_on_lifecycles(self):
+        """Run it; the notes on lifecycles."""
+        status, out, _ = self.run_command('check')
+        self.assertEqual(0, status)
+        return [line for line in out.splitlines() if 'lifecycle of' in line]
+
     def test_lifecycle_without_meters(self):
         """A lifecycle that names no meter is inactive, too: nothing says which queue may speak of it."""
         self.edit('lifecycles.d/lifecycles.yaml', '    meters: {database.size: [active]}\n', '')

@@ -8,11 +8,12 @@ import re
 import shlex
 import textwrap
 import unittest
+from types import ModuleType
 
 import yaml
 
 from ceilometer_paas.config import reader
-from ceilometer_paas.config.lifecycles import load_lifecycles
+from ceilometer_paas.config.lifecycles import Lifecycle, load_lifecycles
 from tests.files import Files, said
 from tests.workspace import WorkspaceTestCase
 
@@ -28,6 +29,21 @@ def blocks(text: str, language: str) -> list[str]:
     """Give the code blocks of a page that are in a language."""
     found = re.findall(rf'^\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)', text, re.MULTILINE)
     return [textwrap.dedent(block) for block in found]
+
+
+def catalogue() -> ModuleType:
+    """Give the module from which the documentation lists what is shipped."""
+    spec = importlib.util.spec_from_file_location('shipped', ROOT / 'doc/ext/shipped.py')
+    shipped = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shipped)
+    return shipped
+
+
+def shipped_lifecycles() -> tuple[Lifecycle, ...]:
+    problems = reader.Problems()
+    loaded = load_lifecycles([str(LIFECYCLES[0].parent)], problems)
+    problems.check()
+    return loaded
 
 
 class DocsTest(unittest.TestCase):
@@ -73,6 +89,7 @@ class LifecyclesTest(unittest.TestCase):
             for lifecycle in yaml.safe_load(path.read_text(encoding='utf-8'))['lifecycle']:
                 for key in {*lifecycle, *lifecycle.get('launched', ()), *itertools.chain(*lifecycle['events'])}:
                     self.assertIn(f'``{key}', explained)
+        self.assertIn('``{all_but:', explained)
 
     def test_every_service_with_lives_is_said_what_it_does_not_tell(self) -> None:
         page = read('doc/source/lives.rst').partition('\nWhat events cannot tell\n===')[2]
@@ -81,27 +98,33 @@ class LifecyclesTest(unittest.TestCase):
         self.assertEqual(names | {'A service of your own'}, set(titles))
 
     def test_the_list_of_shipped_lifecycles_has_what_is_loaded(self) -> None:
-        spec = importlib.util.spec_from_file_location('shipped', ROOT / 'doc/ext/shipped.py')
-        shipped = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(shipped)
+        shipped, loaded = catalogue(), shipped_lifecycles()
         self.assertEqual(LIFECYCLES, shipped.files('lifecycles'))
-        problems = reader.Problems()
-        loaded = load_lifecycles([str(LIFECYCLES[0].parent)], problems)
-        self.assertEqual([], said(problems))
         for path in LIFECYCLES:
             listed: dict[str, set[str]] = {}
             for (resource_type, what), words in shipped.lifecycles(path).items():
-                kind = what if what in ('states', 'meters') else 'events'
+                kind = 'events' if 'events' in what else what
                 listed.setdefault(f'{resource_type} {kind}', set()).update(words)
             known: dict[str, set[str]] = {}
             for one in (one for one in loaded if one.file == str(path)):
                 of = one.type_name or '$.payload.service_type'
-                for kind, words in (('states', one.states), ('meters', one.meters), ('events', (
-                        pattern.pattern for event in one.events if event.kind != 'ignored'
-                        for pattern in event.event_types))):
+                for kind, words in (
+                        ('states', one.states), ('states that count as the one before', one.as_before),
+                        ('meter of the status', [one.status.meter]), ('meter of the quantity', [one.quantity]),
+                        *((f'{name} counts{" all but" if counted.all_but else ""}', counted.states)
+                          for name, counted in one.meters.items()),
+                        ('events', (pattern.pattern for event in one.events if event.kind != 'ignored'
+                                    for pattern in event.event_types))):
                     known.setdefault(f'{of} {kind}', set()).update(words)
             with self.subTest(path.name):
                 self.assertEqual({key: words for key, words in known.items() if words}, listed)
+
+    def test_the_list_of_codes_has_what_is_loaded_in_order(self) -> None:
+        listed = {meter: codes for path in LIFECYCLES for meter, codes in catalogue().codes(path).items()}
+        self.assertEqual({one.status.meter: {code: state for state, code in one.status.codes.items()}
+                          for one in shipped_lifecycles()}, listed)
+        self.assertEqual([(meter, sorted(codes)) for meter, codes in listed.items()],
+                         [(meter, list(codes)) for meter, codes in listed.items()])
 
 
 class LivesTest(WorkspaceTestCase):

@@ -6,7 +6,8 @@ import textwrap
 import unittest
 
 from ceilometer_paas.config import reader
-from ceilometer_paas.config.lifecycles import Event, Lifecycle, load_lifecycles
+from ceilometer_paas.config.events import Event
+from ceilometer_paas.config.lifecycles import Lifecycle, load_lifecycles
 from ceilometer_paas.errors import Refused
 from tests.files import REPOSITORY, Files
 
@@ -37,6 +38,9 @@ lifecycle:
     ended: {time: $.payload.terminated_at}
     states: [active, building, paused, rescued, resized]
     meters: {compute.instance.uptime: [active, paused], compute.instance.seconds: active}
+    as_before: [resized]
+    status: {meter: compute.instance.status, codes: {active: 1, building: 2, deleted: 99}}
+    quantity: compute.instances
     events:
       - {event_type: compute.instance.create.end, state: active, time: $.payload.launched_at}
 """
@@ -107,11 +111,18 @@ class Good(Loading):
         self.assertEqual({'name': None, 'image': None, 'license': None, 'metadata': None, 'tags': 'c'},
                          found(lifecycle.attributes))
         self.assertEqual({'active', 'building', 'paused', 'rescued', 'resized'}, lifecycle.states)
-        self.assertEqual({'compute.instance.uptime': {'active', 'paused'}, 'compute.instance.seconds': {'active'}},
-                         lifecycle.meters)
+        self.assertEqual({'compute.instance.uptime': ({'active', 'paused'}, False),
+                          'compute.instance.seconds': ({'active'}, False)}, counted(lifecycle))
+        self.assertEqual(({'resized'}, 'compute.instance.status', {'active': 1, 'building': 2, 'deleted': 99},
+                          'compute.instances'), (lifecycle.as_before, lifecycle.status.meter, lifecycle.status.codes,
+                                                 lifecycle.quantity))
+        self.assertEqual(['compute.instance.uptime', 'compute.instance.seconds', 'compute.instance.status',
+                          'compute.instances'], lifecycle.meter_names('instance'))
 
     def test_what_is_left_out_is_empty(self):
         lifecycle = self.one(INSTANCE)
+        self.assertEqual((set(), None, '', []), (lifecycle.as_before, lifecycle.status, lifecycle.quantity,
+                                                 lifecycle.meter_names('instance')))
         self.assertEqual(('oslo', ['resource_id'], {}, {}, {}, None, None, None, set(), {}),
                          (lifecycle.format, list(lifecycle.ids), lifecycle.size, lifecycle.place, lifecycle.attributes,
                           lifecycle.created, lifecycle.launched, lifecycle.ended, lifecycle.states, lifecycle.meters))
@@ -192,6 +203,8 @@ class Good(Loading):
             resource_id: $.payload.uuid
             states: [active, error]
             meters: {compute.instance.uptime: [error], more: active}
+            as_before: error
+            quantity: compute.instances
             events: [{event_type: x, state: error}]
           - resource_type: other
             resource_id: $.payload.id
@@ -202,15 +215,38 @@ class Good(Loading):
         self.assertEqual(['instance', 'instance', 'other'], [lifecycle.type_name for lifecycle in lifecycles])
         for lifecycle in lifecycles[:2]:
             self.assertEqual({'active', 'building', 'error', 'paused', 'rescued', 'resized'}, lifecycle.states)
-            self.assertEqual({'compute.instance.uptime': {'active', 'error', 'paused'}, 'more': {'active'},
-                              'compute.instance.seconds': {'active'}}, lifecycle.meters)
-        self.assertEqual((set(), {}), (lifecycles[2].states, lifecycles[2].meters))
+            self.assertEqual({'compute.instance.uptime': ({'active', 'error', 'paused'}, False),
+                              'more': ({'active'}, False), 'compute.instance.seconds': ({'active'}, False)},
+                             counted(lifecycle))
+            self.assertEqual({'error', 'resized'}, lifecycle.as_before)
+            self.assertEqual({'active': 1, 'building': 2, 'deleted': 99}, lifecycle.status.codes)
+            self.assertEqual('compute.instances', lifecycle.quantity)
+        self.assertEqual((set(), {}, None), (lifecycles[2].states, lifecycles[2].meters, lifecycles[2].status))
 
-    def test_definitions_in_which_messages_name_the_type_share_nothing(self):
-        text = INSTANCE.replace('type: instance', 'type: $.payload.a\n    states: [active]\n    meters: {m: []}')
+    def test_definitions_in_which_messages_name_the_type_share_meters_but_no_states(self):
+        text = INSTANCE.replace('type: instance', f'type: $.payload.a\n    states: [active]\n{EVERY_TYPE}')
         one, other = self.load(self.write(text, 'a/1.yaml'),
                                self.write(INSTANCE.replace('type: instance', 'type: $.payload.b'), 'b/1.yaml'))
-        self.assertEqual(({'active'}, {'m': set()}, set(), {}), (one.states, one.meters, other.states, other.meters))
+        self.assertEqual(self.said(), [])
+        self.assertEqual(({'active'}, set()), (one.states, other.states))
+        for lifecycle in (one, other):
+            self.assertEqual(['queue.uptime', 'paas.queue.status', 'queues'], lifecycle.meter_names('queue'))
+
+    def test_a_meter_counts_some_states_or_all_but_some(self):
+        lifecycle = self.one(FULL.replace('[active, paused], ', '{all_but: [building, deleted]}, '))
+        uptime, seconds = lifecycle.meters.values()
+        self.assertEqual([True, False, True, False],
+                         [uptime.counts(state) for state in ('active', 'building', 'unheard of', 'deleted')])
+        self.assertEqual([True, False, False, False],
+                         [seconds.counts(state) for state in ('active', 'building', 'unheard of', 'deleted')])
+        lifecycle = self.one(FULL.replace('[active, paused], ', '{all_but: []}, '))
+        self.assertTrue(lifecycle.meters['compute.instance.uptime'].counts('building'))
+
+    def test_what_several_definitions_except_is_excepted(self):
+        meters = INSTANCE.replace('events', 'meters: {uptime: {all_but: STATE}}\n    events')
+        one, _ = self.load(self.write(meters.replace('STATE', 'error') + meters.replace('STATE', 'lost').replace(
+            '\nlifecycle:\n', '')))
+        self.assertEqual((self.said(), {'uptime': ({'error', 'lost'}, True)}), ([], counted(one)))
 
     def test_an_earlier_directory_replaces_all_definitions_of_a_type(self):
         mine = self.write(INSTANCE, 'mine/1.yaml')
@@ -227,11 +263,51 @@ class Good(Loading):
         self.assertEqual(self.said(), [])
         self.assertEqual([], [f'{one.file}:{one.line}' for one in lifecycles if one.type_name and not one.states])
 
+    def test_what_is_shipped_counts_and_numbers_every_type(self):
+        """Stores keep the numbers: 1 is what is well, 99 what is gone, and below 10 they mean the same everywhere."""
+        lifecycles = self.load(os.path.join(REPOSITORY, 'etc', 'ceilometer_paas', 'lifecycles.d'))
+        self.assertEqual(
+            {'compute.instance.uptime': 'compute.instances', 'database.instance.uptime': 'database.instances',
+             'dns.zone.uptime': 'dns.zones', 'dns.recordset.uptime': 'dns.recordsets',
+             'loadbalancer.uptime': 'loadbalancers', 'share.uptime': 'shares', 'cluster.uptime': 'clusters',
+             '{resource_type}.instance.uptime': '{resource_type}.instances'},
+            {name: one.quantity for one in lifecycles for name in one.meters})
+        well = {'active', 'ACTIVE', 'available', 'CREATE_COMPLETE'}
+        for one in lifecycles:
+            with self.subTest(f'{one.file}:{one.line}'):
+                codes = one.status.codes
+                self.assertEqual([name.replace('uptime', 'status') for name in one.meters], [one.status.meter])
+                self.assertEqual(set(), one.states - set(codes), 'each known state has a code')
+                self.assertEqual([1], [codes[state] for state in well.intersection(codes)])
+                self.assertEqual(99, codes['deleted'])
+                self.assertLessEqual({code for code in codes.values() if code < 10}, {1, 2, 3, 5, 6, 7})
+
+    def test_what_is_shipped_counts_these_states(self):
+        by_type = {one.type_name: one for one in
+                   self.load(os.path.join(REPOSITORY, 'etc', 'ceilometer_paas', 'lifecycles.d'))}
+        self.assertEqual({'compute.instance.uptime': ({'active', 'paused', 'rescued', 'resized'}, False)},
+                         counted(by_type['instance']))
+        self.assertEqual({'resized'}, by_type['instance'].as_before)
+        self.assertEqual({'database.instance.uptime': ({'error', 'deleted', 'shutdown'}, True)},
+                         counted(by_type['database_instance']))
+        self.assertEqual({'{resource_type}.instance.uptime': ({'active'}, False)}, counted(by_type['']))
+
     def test_a_path_that_fails_on_a_message_refuses_it_as_one_of_a_lifecycle(self):
         event = self.event('state: {fields: $.payload.state, plugin: {name: map, parameters: {values: {a: b}}}}')
         with self.assertRaises(Refused) as caught:
             event.state({**MESSAGE, 'payload': {'state': ['no', 'word']}})
         self.assertEqual('observe.failed', caught.exception.code)
+
+
+EVERY_TYPE = """
+    meters: {'{resource_type}.uptime': []}
+    status: {meter: 'paas.{resource_type}.status', codes: {active: 1}}
+    quantity: '{resource_type}s'
+"""
+
+
+def counted(lifecycle):
+    return {name: (meter.states, meter.all_but) for name, meter in lifecycle.meters.items()}
 
 
 def found(finds):
@@ -302,6 +378,111 @@ class Mistakes(Loading):
         self.refuses_key('meters: [uptime]', '4: meters is a mapping of meter names to states; a name is printable '
                                              'text of 1 to 255 characters, without blanks around it')
         self.refuses_key('meters:\n      uptime: 1', '5: uptime is a word or a list of words')
+        self.refuses_key('meters:\n      uptime: {allbut: [error]}',
+                         "5: what a meter counts has no key 'allbut'; did you mean 'all_but'?",
+                         "5: what a meter counts needs the key 'all_but'")
+        self.refuses_key('meters: {uptime: {all_but: 3}}', '4: all_but is a word or a list of words')
+        self.refuses_key('as_before: {a: b}', '4: as_before is a word or a list of words')
+
+    def test_a_status(self):
+        for text in ('compute.instance.status', '', '[a]'):
+            with self.subTest(text):
+                self.refuses_key(f'status: {text}', '4: status is a mapping with meter and codes')
+        self.refuses_key('status: {metre: a, codes: {b: 1}}',
+                         "4: status has no key 'metre'; did you mean 'meter'?", "4: status needs the key 'meter'")
+        self.refuses_key('status: {meter: 3, codes: {a: 1}}',
+                         '4: meter is 3; the name of a meter is printable text of 1 to 255 characters, without blanks '
+                         'around it')
+        for text in ('[active]', '{}', '{on: 1}'):
+            with self.subTest(text):
+                self.refuses_key(f'status: {{meter: a, codes: {text}}}',
+                                 '4: codes is a mapping of states to whole numbers; a name is printable text of 1 to '
+                                 '255 characters, without blanks around it')
+
+    def test_a_code(self):
+        for text, shown in (('0', '0'), ('-1', '-1'), ('1.0', '1.0'), ('true', 'True'), ('"1"', "'1'"),
+                            ('2147483648', '2147483648')):
+            with self.subTest(text):
+                self.refuses_key(f'status:\n      meter: s\n      codes:\n        active: {text}',
+                                 f'7: the code of active is {shown}; it is a whole number from 1 to 2147483647, '
+                                 'because 0 stands for a state without a code')
+        self.refuses_key('status:\n      meter: s\n      codes: {a: 1, b: 2,\n        c: 1}',
+                         "7: 1 is the code of a already; choose another")
+
+    def test_a_quantity(self):
+        for text, shown in (('3', '3'), ('[a]', "['a']"), ("' a'", "' a'"), ('', 'None')):
+            with self.subTest(text):
+                self.refuses_key(f'quantity: {text}', f'4: quantity is {shown}; the name of a meter is printable text '
+                                                      'of 1 to 255 characters, without blanks around it')
+
+    def test_a_meter_of_resources_of_several_types(self):
+        generic = INSTANCE.replace('type: instance', 'type: $.payload.type')
+        for line, name in (('meters: {a.uptime: []}', 'a.uptime'), ('quantity: things', 'things'),
+                           ('status: {meter: a.status, codes: {active: 1}}', 'a.status')):
+            with self.subTest(line):
+                self.refuses(generic.replace('    events', f'    {line}\n    events'),
+                             f"4: '{name}' would be a meter of resources of several types; write {{resource_type}} "
+                             'where their type is to stand')
+        self.one(generic.replace('type: $', f'type: $.payload.type{EVERY_TYPE}    host: $'))
+
+    def two(self, one: str, other: str, types: tuple[str, str] = ('instance', 'instance')) -> str:
+        """Write a definition with one more line, its fourth, and one with another, the ninth; give what is said."""
+        first, second = (INSTANCE.replace('type: instance', f'type: {of}').replace('events', f'{line}\n    events')
+                         for of, line in zip(types, (one, other), strict=True))
+        self.load(self.write(first + second.replace('\nlifecycle:\n', '')))
+        return '\n'.join(self.said()).replace(self.files.directory + '/a/', '')
+
+    def test_a_meter_that_is_given_twice_by_a_type(self):
+        for one, other in (('meters: {m: []}', 'quantity: m'), ('quantity: m', 'meters: {m: []}'),
+                           ('status: {meter: m, codes: {a: 1}}', 'quantity: m'),
+                           ('meters: {m: []}', 'status: {meter: m, codes: {a: 1}}')):
+            with self.subTest(one, other=other):
+                self.assertEqual('9: m is given by lifecycles.yaml:4 already; choose another name: a meter says one '
+                                 'thing, of one type', self.two(one, other))
+                self.says(INSTANCE.replace('events', f'{one}\n    {other}\n    events'),
+                          f'{5 - other.startswith("meters")}: m is given by '
+                          f'{self.files.path("a/lifecycles.yaml")}:{4 + other.startswith("meters")} already; choose '
+                          'another name: a meter says one thing, of one type')
+        self.assertIn('9: instance.m is given by',
+                      self.two('meters: {"{resource_type}.m": []}', 'quantity: instance.m'))
+        self.assertIn('9: instance.m is given by',
+                      self.two('quantity: "{resource_type}.m"', 'meters: {instance.m: []}'))
+
+    def test_a_meter_that_two_types_give(self):
+        lines = 'meters: {m: []}', 'quantity: m', 'status: {meter: m, codes: {a: 1}}'
+        for one in lines:
+            for other in lines:
+                with self.subTest(one, other=other):
+                    self.assertEqual('9: m is given by lifecycles.yaml:4 already; choose another name: a meter says '
+                                     'one thing, of one type', self.two(one, other, ('jar', 'lid')))
+        self.assertEqual('', self.two('quantity: "{resource_type}.m"', 'quantity: "{resource_type}.m"', ('jar', 'lid')))
+        self.assertIn('9: jar.m is', self.two('quantity: "{resource_type}.m"', 'quantity: jar.m', ('jar', 'lid')))
+
+    def test_definitions_that_contradict_each_other(self):
+        for one, other, key in (
+                ('quantity: M', 'quantity: N', 'quantity'), ('meters: {M: a}', 'meters: {M: {all_but: a}}', 'M'),
+                ('status: {meter: M, codes: {a: 1}}', 'status: {meter: N, codes: {a: 1}}', 'status'),
+                ('status: {meter: M, codes: {a: 1}}', 'status: {meter: M, codes: {a: 2}}', 'status'),
+                ('status: {meter: M, codes: {a: 1}}', 'status: {meter: M, codes: {a: 1, b: 2}}', 'status')):
+            for of, name in (('instance', '{}'), ('$.payload.type', '{{resource_type}}.{}')):
+                with self.subTest(one, of=of):
+                    said, *lines = (text.replace('M', name.format('m')).replace('N', name.format('n'))
+                                    for text in (key, *(line.replace('M', '"M"').replace('N', '"N"')
+                                                        for line in (one, other))))
+                    self.assertEqual(f'9: {said} contradicts lifecycles.yaml:4; leave it to one of them',
+                                     self.two(*lines, types=(of, of)))
+                    self.assertEqual('', self.two(lines[0], lines[0], types=(of, of)))
+
+    def test_a_meter_may_be_called_as_a_key(self):
+        self.assertEqual('', self.two('meters: {status: a, quantity: b}', 'quantity: x'))
+
+    def test_what_is_replaced_contradicts_nothing_and_gives_no_meter(self):
+        mine = self.write(INSTANCE.replace('events', 'quantity: mine\n    events'), 'mine/1.yaml')
+        theirs = self.write(INSTANCE.replace('events', 'quantity: theirs\n    events'), 'theirs/1.yaml')
+        self.write(INSTANCE.replace('type: instance', 'type: x').replace('events', 'quantity: theirs\n    events'),
+                   'theirs/2.yaml')
+        self.assertEqual((['mine', 'theirs'], []),
+                         ([one.quantity for one in self.load(mine, theirs)], self.said()))
 
     def test_states(self):
         self.refuses_key('states: 3', '4: states is a word or a list of words')
@@ -315,10 +496,17 @@ class Mistakes(Loading):
             "15: 'build' is none of the states of instance; did you mean 'building'?",
             "16: 'resize' is none of the states of instance; did you mean 'resized'?",
             "19: 'pausd' is none of the states of instance; did you mean 'paused'?",
-            "21: 'activee' is none of the states of instance; did you mean 'active'?")
+            "24: 'activee' is none of the states of instance; did you mean 'active'?")
         self.says(FULL.replace('state: active, time', 'state: xyz, time'),
-                                        "21: 'xyz' is none of the states of instance; add it there")
+                                        "24: 'xyz' is none of the states of instance; add it there")
         self.one(FULL.replace('state: active, time', 'state: deleted, time'))
+
+    def test_a_state_of_meters_that_is_none_of_those_of_its_type(self):
+        self.says(FULL.replace('[active, paused],', '{all_but: [actives, deleted]},').replace('[resized]\n', 'resize\n')
+                  .replace('{active: 1', '{activex: 1'),
+                  "19: 'actives' is none of the states of instance; did you mean 'active'?",
+                  "20: 'resize' is none of the states of instance; did you mean 'resized'?",
+                  "21: 'activex' is none of the states of instance; did you mean 'active'?")
 
     def says(self, text: str, *said: str) -> None:
         """Assert what is said, though a definition is given: states are compared when all are known."""

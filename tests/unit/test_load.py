@@ -78,8 +78,10 @@ class LoadTest(unittest.TestCase):
         self.assertLess(9, len(names))
         self.assertEqual([], [name for name in names if not config.sources.queues_of(name)])
         self.assertIn('instance', [lifecycle.type_name for lifecycle in config.lifecycles])
-        self.assertEqual([], [lifecycle.type_name for lifecycle in config.lifecycles if lifecycle.type_name
-                              and not any(map(config.sources.queues_of, lifecycle.meters))])
+        for lifecycle in config.lifecycles:
+            queues = {config.sources.queues_of(name) for name in lifecycle.meter_names(lifecycle.type_name)}
+            if lifecycle.type_name:
+                self.assertEqual([1], [len(each) for each in queues], lifecycle.type_name)
 
     def test_reading_leaves_no_trace(self):
         before = sorted(os.listdir(self.files.directory))

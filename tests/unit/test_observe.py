@@ -62,7 +62,7 @@ def micros(text: str) -> int:
 class ObserveTest(unittest.TestCase):
 
     maxDiff = None
-    queues = {'box.uptime': frozenset({'boxes'}), 'box.count': frozenset({'counts'})}
+    queues = {'box.uptime': frozenset({'boxes'}), 'box.count': frozenset({'boxes', 'counts'})}
     formats = {'boxes': 'oslo', 'counts': 'oslo', 'events': 'paas-event'}
     now = micros('2026-03-02T09:00')
 
@@ -157,10 +157,11 @@ class What(ObserveTest):
             self.assertEqual(self.facts(notification(event_type)), ())
 
     def test_each_definition_that_speaks_of_an_event_tells_a_fact(self):
+        self.queues = {'box.uptime': frozenset({'boxes'}), 'lid.uptime': frozenset({'boxes'})}
         self.observe = self.observer(BOX + '''
       - resource_type: lid
         resource_id: $.payload.lid
-        meters: {box.uptime: [shut]}
+        meters: {lid.uptime: [shut]}
         events:
           - {event_type: box.opened, state: shut}
 ''')
@@ -225,9 +226,27 @@ class Refusals(ObserveTest):
 
 class Trust(ObserveTest):
 
-    def test_a_queue_to_which_one_of_the_meters_is_mapped_may_speak(self):
+    def test_a_queue_to_which_each_of_the_meters_is_mapped_may_speak(self):
+        told = notification('box.seen', state='open')
+        self.assertEqual(len(self.facts(told, 'boxes')), 1)
+        self.assertEqual("box.uptime is not mapped to queue 'counts'",
+                         self.refused('source.not_mapped', told, 'counts'))
+
+    def test_a_meter_that_is_mapped_to_no_queue_says_nothing_of_who_may_speak(self):
+        self.queues = {'box.count': frozenset({'boxes', 'counts'})}
         for queue in ('boxes', 'counts'):
             self.assertEqual(len(self.facts(notification('box.seen', state='open'), queue)), 1)
+
+    def test_status_and_quantity_are_meters_of_it_too(self):
+        text = BOX.replace('meters: {box.uptime: [open], box.count: [open, shut]}', 'PLACE')
+        for what, meter in (('quantity: boxes', 'boxes'),
+                            ('status: {meter: box.status, codes: {open: 1}}', 'box.status')):
+            with self.subTest(meter):
+                self.queues = {meter: frozenset({'boxes'})}
+                self.observe = self.observer(text.replace('PLACE', what))
+                told = notification('box.seen', state='open')
+                self.assertEqual(len(self.facts(told)), 1)
+                self.assertIn(f'{meter} is not', self.refused('source.not_mapped', told, 'counts'))
 
     def test_no_other_queue_may(self):
         told = notification('box.seen', state='open')
@@ -273,22 +292,26 @@ class Trust(ObserveTest):
         ''')
         self.assertIn('box.uptime', self.refused('source.not_mapped', notification('it.gone', type='box'), 'things'))
 
-    def test_definitions_whose_type_is_in_the_message_do_not_share_meters(self):
-        self.queues = {'jar.uptime': frozenset({'jars'}), 'lid.uptime': frozenset({'lids'})}
+    def test_definitions_whose_type_is_in_the_message_share_meters(self):
+        """The ledger keeps only the type, so that each meter of either is stated of what any of them tells."""
+        self.queues = {'jar.uptime': frozenset({'jars', 'lids'}), 'jar.count': frozenset({'jars'}),
+                       'lid.uptime': frozenset({'lids'})}
         self.observe = self.observer('''
             lifecycle:
               - resource_type: $.payload.type
                 resource_id: $.payload.id
-                meters: {jar.uptime: [open]}
+                meters: {'{resource_type}.uptime': [open]}
                 events:
                   - {event_type: jar.opened, state: open}
               - resource_type: [$.payload.kind, lid]
                 resource_id: $.payload.id
-                meters: {lid.uptime: [open]}
+                meters: {'{resource_type}.count': [open]}
                 events:
                   - {event_type: lid.opened, state: open}
         ''')
-        self.refused('source.not_mapped', notification('jar.opened', type='jar'), 'lids')
+        told = notification('jar.opened', type='jar')
+        self.assertEqual(len(self.facts(told, 'jars')), 1)
+        self.assertEqual(self.refused('source.not_mapped', told, 'lids'), "jar.count is not mapped to queue 'lids'")
         self.assertEqual(len(self.facts(notification('lid.opened'), 'lids')), 1)
 
     def test_a_definition_reads_queues_of_its_format_only(self):

@@ -31,6 +31,7 @@ class OptionsTest(unittest.TestCase):
         self.assertEqual(('/etc/ceilometer/paas_lifecycles.d', 'ceilometer_paas/lifecycles.d'),
                          settings.lifecycle_definitions_dirs)
         self.assertEqual((None, 300), (settings.begin, settings.max_future))
+        self.assertEqual((3600, 300), (settings.period, settings.grace))
 
     def test_the_default_ledger_lies_in_the_state_path(self):
         self.assertEqual('sqlite:////srv/paas/ledger.sqlite',
@@ -56,7 +57,8 @@ class OptionsTest(unittest.TestCase):
 
     def test_a_value_out_of_its_bounds_is_refused(self):
         for line in ('workers = 0', 'batch_size = 10001', 'batch_timeout = 0', 'seen_retention = x',
-                     'max_future = -1', 'begin = 2026-03', 'begin = yesterday'):
+                     'max_future = -1', 'begin = 2026-03', 'begin = yesterday', 'period = 59', 'period = 2678401',
+                     'period = 1.5', 'grace = -1'):
             with self.subTest(line), self.assertRaises(ValueError):
                 self.settings(f'[paas]\n{line}\n')
 
