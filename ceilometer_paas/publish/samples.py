@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readings -> Ceilometer samples, and a refused sample -> the text from which it can be made again."""
+"""Readings and statements -> Ceilometer samples; a refused sample -> the text from which it can be made again."""
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ceilometer.sample import Sample
 
-from ceilometer_paas.model import Parcel, sample_id
+from ceilometer_paas import times
+from ceilometer_paas.model import Parcel, Statement, sample_id, statement_id
 
 _dumps = json.JSONEncoder(separators=(',', ':')).encode
+_TIMES = 8192
 
 
 def build(parcel: Parcel) -> list[Sample]:
@@ -37,6 +40,21 @@ def from_readings(source: str, message_id: str, readings: Iterable[Sequence[Any]
             samples.append(Sample(name, kind, unit, volume, user_id, project_id, resource_id, timestamp, metadata,
                                   None, identity))
     return samples
+
+
+def from_statements(statements: Iterable[Statement]) -> list[Sample]:
+    """Make the sample of each statement; its id is the same whenever it is stated again.
+
+    Samples share the metadata that their statements share: nobody may change it.
+    """
+    return [Sample(meter, kind, unit, volume, user_id, project_id, resource_id, _iso(timestamp), metadata, None,
+                   statement_id(meter, resource_id, timestamp))
+            for meter, kind, unit, volume, resource_id, project_id, user_id, timestamp, metadata in statements]
+
+
+@functools.lru_cache(_TIMES)
+def _iso(micros: int) -> str:
+    return times.from_micros(micros).isoformat()
 
 
 def refused_body(sample: Sample) -> str:
