@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out, written once, for one target: lease -> pending -> samples -> publish -> marked off.
+"""The way out, written once, for one target: lease -> what waits, what is due -> samples -> publish -> marked off.
 
-What the publisher has taken is marked off after it was published. A crash in between publishes those parcels once
-more, with the ids that they had before: downstream recognises them. Of several processes, only the one that holds the
-target's lease publishes; it keeps the lease alive while it publishes, and gives it back when it stops.
+What was recorded waits in parcels; what is settled is due as statements, which are made of the ledger as it is then.
+What the publisher has taken is marked off after it was published. A crash in between publishes it once more, with the
+ids that it had before: downstream recognises them. Of several processes, only the one that holds the target's lease
+publishes; it keeps the lease alive while it publishes, and gives it back when it stops.
 """
 
 import logging
@@ -16,11 +17,14 @@ from typing import Any, Protocol
 
 import tenacity
 
+from ceilometer_paas import times
 from ceilometer_paas.backoff import until
 from ceilometer_paas.errors import Unavailable, printable
+from ceilometer_paas.ledger.statements import Due
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Parcel, Quarantined
-from ceilometer_paas.publish.samples import refused_body
+from ceilometer_paas.publish import samples
+from ceilometer_paas.reckon import Reckoner
 
 LOG = logging.getLogger(__name__)
 
@@ -69,7 +73,7 @@ class _Failing:
 class Deliverer:
     """The way out to one target.
 
-    :param build: makes a parcel's samples
+    :param reckon: makes statements
     :param holder: names this process among those that share the ledger
     :param clock: tells the time, aware
     :param max_backoff: seconds that a failing target is left alone at most
@@ -77,13 +81,13 @@ class Deliverer:
     :param size: characters of their bodies at most; 512 KiB hold about a thousand samples
     """
 
-    def __init__(self, ledger: Ledger, publisher: Publisher, build: Callable[[Parcel], Sequence[Sample]], *,
-                 holder: str, clock: Callable[[], datetime], max_backoff: float,
+    def __init__(self, ledger: Ledger, publisher: Publisher, reckon: Reckoner, *, holder: str,
+                 clock: Callable[[], datetime], max_backoff: float,
                  parcels: int = 100, size: int = 512 * 1024) -> None:
         self.name = publisher.name
         self._ledger = ledger
         self._publisher = publisher
-        self._build = build
+        self._reckon = reckon
         self._holder = holder
         self._clock = clock
         self._limits = parcels, size
@@ -91,6 +95,7 @@ class Deliverer:
         self._leased = False
         self._asked: datetime | None = None
         self._failing: _Failing | None = None
+        self._reported: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until asked to stop; what is being published then is finished first."""
@@ -102,7 +107,7 @@ class Deliverer:
         self._give_back()
 
     def drain(self) -> int:
-        """Deliver all that waits, and return how many parcels that were; none while another process holds the lease.
+        """Deliver all that waits or is due, and return how many steps that took; none while another holds the lease.
 
         :raises Unavailable: the publisher or the ledger cannot be reached
         """
@@ -113,29 +118,44 @@ class Deliverer:
         return total
 
     def step(self, now: datetime) -> int:
-        """Deliver the oldest parcels that wait, and return how many.
+        """Deliver the oldest parcels that wait, and the statements that are due next.
 
-        :raises Unavailable: the publisher or the ledger cannot be reached; the parcels still wait
+        :returns: how many parcels, and 1 for the statements if there was anything due; 0 when nothing is left
+        :raises Unavailable: the publisher or the ledger cannot be reached; they still wait
         """
         if not self._hold(now):
             return 0
         parcels = self._ledger.pending(self.name, *self._limits)
         if parcels:
             self._deliver(parcels, now)
+        due = self._ledger.due(self.name, self._reckon.as_before)
+        if due is not None:
+            self._state(due, now)
         self._report_recovery(now)
-        return len(parcels)
+        return len(parcels) + (due is not None)
 
     def _deliver(self, parcels: Sequence[Parcel], now: datetime) -> None:
-        built = [(parcel.source, sample) for parcel in parcels for sample in self._build(parcel)
+        built = [(parcel.source, sample) for parcel in parcels for sample in samples.build(parcel)
                  if self._publisher.supports(sample.name)]
-        refused: Sequence[tuple[Sample, str]] = ()
-        if built:
-            with self._lease_kept():
-                refused = self._publisher([sample for _, sample in built])
+        refused = self._publish([sample for _, sample in built])
         sources = {sample.id: source for source, sample in built} if refused else {}
-        set_aside = [(sources[sample.id], Quarantined(self.name, 'publish.refused', printable(reason),
-                                                      refused_body(sample))) for sample, reason in refused]
+        set_aside = [(sources[sample.id], self._set_aside(sample, reason)) for sample, reason in refused]
         self._ledger.delivered(self.name, [parcel.id for parcel in parcels], set_aside, now)
+
+    def _state(self, due: Due, now: datetime) -> None:
+        stated = self._reckon(due.accounts, due.counts)
+        refused = self._publish(samples.from_statements(one for one in stated if self._publisher.supports(one.meter)))
+        self._ledger.told(self.name, due, [self._set_aside(sample, reason) for sample, reason in refused], now)
+        self._report_progress(due, now)
+
+    def _publish(self, built: list[Sample]) -> Sequence[tuple[Sample, str]]:
+        if not built:
+            return ()
+        with self._lease_kept():
+            return self._publisher(built)
+
+    def _set_aside(self, sample: Sample, reason: str) -> Quarantined:
+        return Quarantined(self.name, 'publish.refused', printable(reason), samples.refused_body(sample))
 
     def _hold(self, now: datetime) -> bool:
         """Have the lease, renewed when a third of it is over; a lease that was denied is asked for as rarely."""
@@ -165,6 +185,15 @@ class Deliverer:
         finally:
             published.set()
             renewing.join()
+
+    def _report_progress(self, due: Due, now: datetime) -> None:
+        """Say how far the publisher was told, when a period is done, and at most once a minute."""
+        until = due.after.until
+        if until is None or until == due.before.until:
+            return
+        if self._reported is None or now - self._reported >= FIRST_REPORT:
+            self._reported = now
+            LOG.info('%s was told of everything until %s', self.name, times.from_micros(until).isoformat())
 
     def _report_failure(self, attempt: tenacity.RetryCallState) -> None:
         """Say that deliveries fail: at once, then at growing intervals."""

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
 from datetime import UTC, datetime, timedelta
 
@@ -21,8 +21,9 @@ from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.listen import Background, DeadLetters, Handler, Listener
 from ceilometer_paas.observe import Observer
-from ceilometer_paas.publish import samples
 from ceilometer_paas.publish.load import load_publishers
+from ceilometer_paas.reckon import Reckoner
+from ceilometer_paas.settle import Settler
 from ceilometer_paas.translate import Translator
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +54,16 @@ def way_in(config: Configuration, ledger: Ledger, targets: Sequence[str] | None 
         decode = Decoder(queue.format, settings.max_message_size, settings.max_metrics)
         return Collector(queue, decode, translate, observe, ledger=ledger, targets=names)
     return build
+
+
+def reckoner(config: Configuration) -> Reckoner:
+    """Prepare what makes statements."""
+    return Reckoner(config.lifecycles, config.sources.queues_of)
+
+
+def settler(config: Configuration, ledger: Ledger) -> Settler:
+    """Prepare what folds, restates and settles."""
+    return Settler(ledger, reckoner(config).as_before, config.settings)
 
 
 def observer(config: Configuration) -> Observer:
@@ -128,7 +139,7 @@ class Collecting:
 
 
 class Delivering:
-    """Every publisher of a process, a thread each, the ledger that they empty, and what folds its lives.
+    """Every publisher of a process, a thread each, the ledger that they empty, and what folds and settles its lives.
 
     :param clock: tells the time
     :raises ConfigError: a publisher cannot be loaded
@@ -143,10 +154,12 @@ class Delivering:
         self._max_backoff = settings.max_backoff
         self._retention = timedelta(days=settings.seen_retention)
         self._known = {target.name for target in config.targets}
-        self.deliverers = [Deliverer(self._ledger, publisher, samples.build, holder=settings.identity, clock=clock,
+        reckon = reckoner(config)
+        self.settler = Settler(self._ledger, reckon.as_before, settings)
+        self.deliverers = [Deliverer(self._ledger, publisher, reckon, holder=settings.identity, clock=clock,
                                      max_backoff=settings.max_backoff) for publisher in publishers]
         self._parts = [*(Background(f'deliver-{deliverer.name}', deliverer.run) for deliverer in self.deliverers),
-                       Background('fold', self._fold),
+                       Background('settle', self._settle),
                        Background('prune', every(PRUNE_EVERY, self._prune))]
 
     def start(self) -> None:
@@ -154,7 +167,7 @@ class Delivering:
 
         :raises ConfigError: the ledger's connection cannot be right
         """
-        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff):
+        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff, self._known):
             return
         with contextlib.suppress(Unavailable):
             for target, parcels in sorted(self._ledger.backlog().items()):
@@ -171,21 +184,30 @@ class Delivering:
         self._ledger.close()
 
     def drain(self) -> None:
-        """Fold and deliver, in this thread, all that waits.
+        """Deliver, in this thread, all that waits or is due.
 
         :raises Unavailable: a publisher or the ledger cannot be reached
         """
-        self._ledger.catch_up()
         for deliverer in self.deliverers:
             deliverer.drain()
 
-    def _fold(self, stop: threading.Event) -> None:
-        """Fold what is journalled, until asked to stop."""
+    def finish(self) -> None:
+        """Deliver, in this thread, all that waits or is due, and stop.
+
+        :raises Unavailable: as :meth:`drain`
+        """
+        try:
+            self.drain()
+        finally:
+            self.stop()
+
+    def _settle(self, stop: threading.Event) -> None:
+        """Fold what is journalled and settle what is over, until asked to stop."""
         attempts = until(stop, self._max_backoff, lambda state: LOG.warning(
-            'Nothing is lost, but lives are not folded: %s', state.outcome and state.outcome.exception()))
+            'Nothing is lost, but nothing is folded and settled: %s', state.outcome and state.outcome.exception()))
         with contextlib.suppress(tenacity.RetryError):
             while not stop.is_set():
-                if not attempts(self._ledger.fold):
+                if not attempts(lambda: self.settler.step(self._clock())):
                     stop.wait(IDLE)
 
     def _prune(self) -> None:
@@ -216,10 +238,13 @@ def stop_all(parts: Sequence[Background]) -> None:
             stopped.result()
 
 
-def open_ledger(ledger: Ledger, clock: Callable[[], datetime], stop: threading.Event, max_backoff: float) -> bool:
+def open_ledger(ledger: Ledger, clock: Callable[[], datetime], stop: threading.Event, max_backoff: float,
+                targets: Iterable[str] = ()) -> bool:
     """Bring the ledger's schema up to date as soon as it can be reached; False if `stop` came first.
 
     A ledger that has no beginning begins now.
+
+    :param targets: publishers that are told of what is settled from now on, if they are new
 
     :raises ConfigError: the ledger's connection cannot be right
     """
@@ -230,6 +255,7 @@ def open_ledger(ledger: Ledger, clock: Callable[[], datetime], stop: threading.E
     def open_it() -> None:
         ledger.upgrade()
         ledger.begin(clock())
+        ledger.follow(targets)
 
     try:
         until(stop, max_backoff, say)(open_it)

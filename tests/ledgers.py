@@ -12,7 +12,11 @@ import sqlalchemy
 
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Amount, Entry, Fact, Quarantined, Reading, dump_facts, dump_readings
+from ceilometer_paas.reckon import Reckoner
 from ceilometer_paas.times import to_micros
+
+NOTHING = Reckoner((), lambda meter: frozenset())
+"""States nothing: no type has a definition."""
 
 NOW = datetime(2026, 3, 10, 8, 0, tzinfo=UTC)
 SOURCE = 'cloud/nova'

@@ -6,7 +6,7 @@ What one resource has too much of, and what this package fails at, is set aside,
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -60,6 +60,8 @@ class Loaded(NamedTuple):
     :ivar kept: their intervals, by number and beginning, each with the number of its row
     :ivar ends: when the parents of these resources ended
     :ivar left: what the row will hold after this step, if it holds parents
+    :ivar settled: until when lives were stated
+    :ivar outdated: numbers of resources of which it is kept already what was stated
     """
 
     folds: int
@@ -71,12 +73,15 @@ class Loaded(NamedTuple):
     kept: Mapping[int, Kept]
     ends: Mapping[Key | None, int | None]
     left: Parents | None
+    settled: int
+    outdated: Collection[int]
 
 
 class Changes(NamedTuple):
     """What is to be written: rows of tables, by what is done to them.
 
     :ivar ended: resources that ended, or at another time than was known
+    :ivar outdated: as they were stated, those that were otherwise
     """
 
     ended: list[Key]
@@ -87,6 +92,7 @@ class Changes(NamedTuple):
     changed: list[dict[str, Any]]
     new: list[dict[str, Any]]
     refused: list[tuple[int, datetime, Quarantined]]
+    outdated: list[dict[str, Any]]
 
 
 class _Found(NamedTuple):
@@ -103,7 +109,7 @@ class _Found(NamedTuple):
 
 def work_out(loaded: Loaded) -> Changes:
     """Add what was told of each resource to what was known of it, and see what that changes."""
-    changes = Changes([], [], [], {}, [], [], [], [])
+    changes = Changes([], [], [], {}, [], [], [], [], [])
     for key in loaded.told:
         row = loaded.known.get(key)
         try:
@@ -128,7 +134,12 @@ def work_out(loaded: Loaded) -> Changes:
             continue
         if found.present != row[3:]:
             changes.present.append({'number': row.id, **dict(zip(PRESENT, found.present, strict=True))})
-        _compare(found.spans, row.id, loaded.kept[row.id], changes)
+        rows, kept = list(rows_of(found.spans)), loaded.kept[row.id]
+        first = _compare(rows, row.id, kept, changes)
+        if first < loaded.settled and row.id not in loaded.outdated:
+            was = sorted(values for _, values in kept.values())
+            if _stated(was, loaded.settled) != _stated(rows, loaded.settled):
+                changes.outdated.append({'resource_no': row.id, 'body': dumps(was)})
     return changes
 
 
@@ -175,16 +186,26 @@ def _set_aside(loaded: Loaded, key: Key, refused: Refused) -> tuple[int, datetim
     return *loaded.origins[key], item
 
 
-def _compare(spans: Sequence[Span], number: int, kept: Kept, changes: Changes) -> None:
-    """See how the intervals of a resource differ from those that are kept."""
-    left = dict(kept)
-    for values in rows_of(spans):
+def _compare(rows: Sequence[tuple[Any, ...]], number: int, kept: Kept, changes: Changes) -> int:
+    """See how the intervals of a resource differ from those that are kept; the beginning of the first that does."""
+    left, first = dict(kept), FOREVER
+    for values in rows:
         row_id, before = left.pop(values[0], (None, None))
+        if before == values:
+            continue
+        first = min(first, values[0])
         if row_id is None:
             changes.new.append({'resource_no': number, **dict(zip(INTERVAL, values, strict=True))})
-        elif before != values:
+        else:
             changes.changed.append({'number': row_id, **dict(zip(INTERVAL, values, strict=True))})
     changes.gone.extend(row_id for row_id, _ in left.values())
+    return min([first, *left])
+
+
+def _stated(rows: Sequence[tuple[Any, ...]], until: int) -> list[tuple[Any, ...]]:
+    """Give what is stated of intervals until a time."""
+    return [(begin, min(end, until), state, project_id, size)
+            for begin, end, state, project_id, _, _, size, _, _ in rows if begin < until]
 
 
 def _present(life: Life, ended_at: int | None) -> tuple[Any, ...]:

@@ -18,11 +18,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ceilometer_paas.ledger import parts, quarantine
+from ceilometer_paas.ledger import parts, quarantine, schema
 from ceilometer_paas.ledger.evidence import dumps
 from ceilometer_paas.ledger.folding import INTERVAL, PRESENT, Changes, Key, Loaded, Parents, Told, rows_of
 from ceilometer_paas.ledger.intervals import Span
-from ceilometer_paas.ledger.schema import beginning, distinct, evidence, journal, resource, state_interval
+from ceilometer_paas.ledger.schema import beginning, distinct, evidence, journal, resource, restating, state_interval
 from ceilometer_paas.model import Fact
 
 _ROWS = 100
@@ -35,8 +35,7 @@ _FIELDS = len(Fact._fields)
 _ALONE = 1 << 30
 """Size of a row of the journal that no other is taken with."""
 
-# On a server nobody else folds until this transaction has ended. It comes first: what is read after it is what the last
-# one left.
+# It comes first: what is read after it is what the last turn left.
 _FOLDS = sa.select(beginning.c.folds).with_for_update()
 _MY_TURN = (beginning.update().where(beginning.c.folds == sa.bindparam('folds_before'))
             .values(folds=beginning.c.folds + 1))
@@ -50,9 +49,12 @@ _NUMBERS = sa.select(resource.c.resource_id, resource.c.id)
 _ENDS = sa.select(resource.c.resource_id, resource.c.ended_at)
 _PARTS = sa.select(resource.c.resource_type, resource.c.resource_id, resource.c.id).order_by(resource.c.id)
 
+_SETTLED = sa.select(sa.func.max(schema.settled.c.until))
+_OUTDATED = sa.select(restating.c.resource_no)
+
 _INTERVALS = sa.select(state_interval.c.resource_no, state_interval.c.id,
                        *(state_interval.c[name] for name in INTERVAL))
-_RESTATE = state_interval.update().where(state_interval.c.id == sa.bindparam('number'))
+_CHANGE_INTERVAL = state_interval.update().where(state_interval.c.id == sa.bindparam('number'))
 
 
 def put(connection: sa.Connection, source_id: int, bodies: Iterable[str], now: datetime) -> None:
@@ -65,13 +67,15 @@ def put(connection: sa.Connection, source_id: int, bodies: Iterable[str], now: d
         connection.execute(journal.insert(), rows)
 
 
-def load(connection: sa.Connection, size: int) -> Loaded:
-    """Load the oldest rows of the journal, and what is known of the resources that they tell of.
+def load(connection: sa.Connection, size: int) -> Loaded | None:
+    """Load the oldest rows of the journal, and what is known of the resources that they tell of; None if it is empty.
 
     :param size: characters of all rows together; one row is taken however large it is
     """
-    folds: int = connection.execute(_FOLDS).scalar_one()
+    folds = turn(connection)
     taken = _take(connection, size)
+    if not taken:
+        return None
     messages, left = 0, None
     told: defaultdict[Key, Told] = defaultdict(list)
     origins: dict[Key, tuple[int, datetime]] = {}
@@ -94,7 +98,21 @@ def load(connection: sa.Connection, size: int) -> Loaded:
     numbers = [row.id for row in known.values()]
     for row in connection.execute(_INTERVALS.where(state_interval.c.resource_no.in_(numbers))).all():
         kept[row[0]][row[2]] = row[1], row[2:]
-    return Loaded(folds, taken, messages, told, origins, known, kept, _ends(connection, told, known), left)
+    ends = _ends(connection, told, known)
+    until: int = connection.scalar(_SETTLED) or 0
+    outdated = frozenset(connection.scalars(_OUTDATED.where(restating.c.resource_no.in_(numbers)))) if until else ()
+    return Loaded(folds, taken, messages, told, origins, known, kept, ends, left, until, outdated)
+
+
+def turn(connection: sa.Connection) -> int:
+    """Begin a turn: how many there were before. On a server nobody else has one until this transaction has ended."""
+    folds: int = connection.execute(_FOLDS).scalar_one()
+    return folds
+
+
+def is_first(connection: sa.Connection, folds: int) -> bool:
+    """Tell whether nobody else has had a turn since one began."""
+    return bool(connection.execute(_MY_TURN, {'folds_before': folds}).rowcount)
 
 
 def _take(connection: sa.Connection, size: int) -> list[int]:
@@ -132,16 +150,19 @@ def _ends(connection: sa.Connection, told: Mapping[Key, Told],
 
 def write(connection: sa.Connection, loaded: Loaded, changes: Changes) -> bool:
     """Write the differences; nothing, and False, if somebody else has folded since they were worked out."""
-    if not connection.execute(_MY_TURN, {'folds_before': loaded.folds}).rowcount:
+    if not is_first(connection, loaded.folds):
         return False
     if changes.gone:
         connection.execute(state_interval.delete().where(state_interval.c.id.in_(changes.gone)))
     if changes.learnt:  # two statements for all of them, where an UPDATE would be one for each
         numbers = [row['resource_no'] for row in changes.learnt]
         connection.execute(evidence.delete().where(evidence.c.resource_no.in_(numbers)))
-    new = changes.new + (_meet(connection, changes.met) if changes.met else [])
+    met = _meet(connection, changes.met) if changes.met else []
+    late = {row['resource_no'] for row in met if row['begins_at'] < loaded.settled}
+    outdated = changes.outdated + [{'resource_no': number, 'body': '[]'} for number in sorted(late)]
     for statement, rows in ((evidence.insert(), changes.learnt), (_CHANGE, changes.present),
-                            (_RESTATE, changes.changed), (state_interval.insert(), new)):
+                            (_CHANGE_INTERVAL, changes.changed), (state_interval.insert(), changes.new + met),
+                            (restating.insert(), outdated)):
         if rows:
             connection.execute(statement, rows)
     for source_id, collected_at, item in changes.refused:

@@ -11,7 +11,12 @@
     resource --- evidence  what is known of each resource: all that its facts said
             `--< resource  whose lives are parts of its own
             `--< state_interval                what follows from it: since when it was in which state
-    beginning              its one row is changed by whoever folds, so that one does at a time
+    beginning              its one row is changed by whoever folds or settles, so that one does at a time
+    settled                until when everything is stated, and in periods of which length
+    target --- position    how far each publisher was told of it
+    resource --- restating       what was stated, if it is otherwise now, until it is compared
+            `--< restated  what is to be stated otherwise than it was
+    recounted              the same, of how many resources a project had
 
 There are no foreign keys: they would cost a look-up for each message, and every row is written by one module.
 """
@@ -187,10 +192,72 @@ state_interval = sa.Table(
     sa.UniqueConstraint('resource_no', 'begins_at', name='uniq_state_interval0resource_no0begins_at'),
     sa.Index('state_interval_project_id_ends_at_idx', 'project_id', 'ends_at'),
     sa.Index('state_interval_ends_at_begins_at_resource_no_idx', 'ends_at', 'begins_at', 'resource_no'),
+    sa.Index('state_interval_resource_no_ends_at_idx', 'resource_no', 'ends_at'),
+    sqlite_autoincrement=True, **_MARIADB)
+
+settled = sa.Table(
+    'settled', metadata,
+    sa.Column('begins_at', sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column('seconds', sa.Integer, nullable=False),
+    sa.Column('until', sa.BigInteger, nullable=False),
+    **_MARIADB)
+
+position = sa.Table(
+    'position', metadata,
+    sa.Column('target_id', sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column('since', sa.BigInteger, nullable=False),
+    sa.Column('until', sa.BigInteger, nullable=False),
+    sa.Column('resource_no', sa.BigInteger, nullable=False),
+    sa.Column('project_id', Id),
+    sa.Column('restated', sa.BigInteger, nullable=False),
+    sa.Column('recounted', sa.BigInteger, nullable=False),
+    **_MARIADB)
+
+restating = sa.Table(
+    'restating', metadata,
+    sa.Column('resource_no', BigId, primary_key=True, autoincrement=False),
+    sa.Column('body', LongText, nullable=False),
+    **_MARIADB)
+
+# A row that is stated anew gets a new number, so that whoever goes by the numbers comes by it again.
+restated = sa.Table(
+    'restated', metadata,
+    sa.Column('number', BigId, primary_key=True),
+    sa.Column('begins_at', sa.BigInteger, nullable=False),
+    sa.Column('resource_no', sa.BigInteger, nullable=False),
+    sa.Column('marks', sa.Integer, nullable=False),
+    sa.Column('revision', sa.Integer, nullable=False),
+    sa.UniqueConstraint('begins_at', 'resource_no', name='uniq_restated0begins_at0resource_no'),
+    sa.Index('restated_resource_no_idx', 'resource_no'),
+    sqlite_autoincrement=True, **_MARIADB)
+
+recounted = sa.Table(
+    'recounted', metadata,
+    sa.Column('number', BigId, primary_key=True),
+    sa.Column('begins_at', sa.BigInteger, nullable=False),
+    sa.Column('project_id', Id, nullable=False),
+    sa.Column('resource_type', Id, nullable=False),
+    sa.Column('revision', sa.Integer, nullable=False),
+    sa.UniqueConstraint('begins_at', 'project_id', 'resource_type',
+                        name='uniq_recounted0begins_at0project_id0resource_type'),
     sqlite_autoincrement=True, **_MARIADB)
 
 FOREVER = (1 << 63) - 1
 """``ends_at`` of an interval that lasts."""
+
+
+def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
+    """Insert a row; its number."""
+    key = connection.execute(table.insert(), values).inserted_primary_key
+    assert key is not None
+    number: int = key[0]
+    return number
+
+
+def id_of(connection: sa.Connection, table: sa.Table, name: str) -> int:
+    """Look up, or give, the number of a source or a target; it is never another one."""
+    known: int | None = connection.scalar(sa.select(table.c.id).where(table.c.name == name))
+    return insert(connection, table, name=name) if known is None else known
 
 
 def distinct(connection: sa.Connection, column: sa.Column[str]) -> list[str]:

@@ -8,23 +8,36 @@ not go on with one that its parent used before the fork.
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from oslo_db import exception
 
 from ceilometer_paas import times
-from ceilometer_paas.ledger import engine, folding, lives, quarantine, schema, usage
+from ceilometer_paas.ledger import (
+    engine,
+    folding,
+    listing,
+    lives,
+    messages,
+    outbox,
+    quarantine,
+    release,
+    schema,
+    settling,
+    statements,
+    usage,
+)
+from ceilometer_paas.ledger.outbox import MAX_PARCEL
 from ceilometer_paas.ledger.quarantine import Filter, Row
-from ceilometer_paas.ledger.schema import delivery, message, outbox
+from ceilometer_paas.ledger.schema import delivery
+from ceilometer_paas.ledger.settling import AsBefore, Settled
+from ceilometer_paas.ledger.statements import Due, Statements
 from ceilometer_paas.ledger.usage import Interval, Resource, Scope, Story, Usage
 from ceilometer_paas.model import Entry, Parcel, Quarantined
-
-MAX_PARCEL = 1024 * 1024
-"""Characters after which a parcel is closed and another one begun."""
 
 MAX_STEP = MAX_PARCEL // 2
 """Characters of facts after which a row of the journal is closed, and that are folded at once."""
@@ -36,12 +49,10 @@ _ATTEMPTS = 5
 _SLICE = 1000
 """Rows that one transaction deletes at most, so that nobody waits long for it."""
 
-_SEEN = sa.select(message.c.message_id).where(message.c.source_id == sa.bindparam('source_id'),
-                                              message.c.message_id.in_(sa.bindparam('ids', expanding=True)))
-_NEW = message.insert()
-
 _quote = json.JSONEncoder().encode
 _T = TypeVar('_T')
+_L = TypeVar('_L')
+_C = TypeVar('_C')
 
 
 class Ledger:
@@ -59,6 +70,7 @@ class Ledger:
         self._engine = engine.create(connection)
         self._reader = self._engine.execution_options(reading=True)
         self._ids: dict[tuple[str, str], int] = {}
+        self._statements = Statements(self._read)
 
     def upgrade(self) -> None:
         """Create the tables, or bring them up to date.
@@ -94,11 +106,11 @@ class Ledger:
         target_ids = [self._id_of(schema.target, name) for name in to]
 
         def work(connection: sa.Connection) -> set[str]:
-            seen, new = _see(connection, source_id, entries, now)
+            seen, new = messages.see(connection, source_id, entries, now)
             if target_ids:
-                _put(connection, source_id, target_ids, (f'[{_quote(entry.message_id)},{entry.readings}]'
+                outbox.put(connection, source_id, target_ids, (f'[{_quote(entry.message_id)},{entry.readings}]'
                                                          for entry in new if entry.readings != '[]'))
-            lives.put(connection, source_id, _parcels((f'[{_quote(entry.message_id)},{entry.facts}]'
+            lives.put(connection, source_id, outbox.parcels((f'[{_quote(entry.message_id)},{entry.facts}]'
                                                        for entry in new if entry.facts), MAX_STEP), now)
             quarantine.drop(connection, released)
             quarantine.put(connection, source_id, quarantined, now)
@@ -113,18 +125,8 @@ class Ledger:
         :param size: characters of all bodies together; one parcel is loaded however large it is
         """
         target_id = self._id_of(schema.target, target)
-        heads = (sa.select(outbox.c.id, outbox.c.size).join(delivery, delivery.c.outbox_id == outbox.c.id)
-                 .where(delivery.c.target_id == target_id).order_by(delivery.c.outbox_id).limit(limit))
-        bodies = (sa.select(outbox.c.id, schema.source.c.name, outbox.c.body)
-                  .join(schema.source, outbox.c.source_id == schema.source.c.id).order_by(outbox.c.id))
         with self._read() as connection:
-            chosen: list[int] = []
-            for parcel_id, length in connection.execute(heads).all():
-                size -= length
-                if chosen and size < 0:
-                    break
-                chosen.append(parcel_id)
-            return [Parcel(*row) for row in connection.execute(bodies.where(outbox.c.id.in_(chosen)))] if chosen else []
+            return outbox.pending(connection, target_id, limit, size)
 
     def delivered(self, target: str, parcel_ids: Sequence[int], refused: Sequence[tuple[str, Quarantined]],
                   now: datetime) -> None:
@@ -142,7 +144,7 @@ class Ledger:
         def work(connection: sa.Connection) -> None:
             for source_id, items in by_source.items():
                 quarantine.put(connection, source_id, items, now)
-            _mark_off(connection, target_id, parcel_ids)
+            outbox.mark_off(connection, target_id, parcel_ids)
 
         self._write(work)
 
@@ -174,7 +176,7 @@ class Ledger:
         """
         forgotten = last = 0
         while True:
-            step, last = self._write(functools.partial(_prune, before=before, after=last))
+            step, last = self._write(functools.partial(messages.prune, before=before, after=last))
             forgotten += step
             if not step:
                 return forgotten
@@ -203,13 +205,15 @@ class Ledger:
     def quarantine_release_samples(self, ids: Sequence[int]) -> int:
         """Put refused samples back into the outbox, each for the publisher that refused it, and return how many.
 
+        Statements are stated anew instead, to every publisher.
+
         Rows that hold anything else, that are cut or that are gone are left as they are.
         """
-        return sum(self._write(functools.partial(_release, ids=part)) for part in _slices(ids))
+        return sum(self._write(functools.partial(release.samples, ids=part)) for part in _slices(ids))
 
     def quarantine_release_facts(self, ids: Sequence[int], now: datetime) -> int:
         """Journal facts again that were not folded, and return how many rows; others are left as they are."""
-        return sum(self._write(functools.partial(_release_facts, ids=part, now=now)) for part in _slices(ids))
+        return sum(self._write(functools.partial(release.facts, ids=part, now=now)) for part in _slices(ids))
 
     def began(self) -> datetime | None:
         """Tell when the ledger of lives began, if it has."""
@@ -233,13 +237,8 @@ class Ledger:
         :returns: how many messages they came from, 1 for a step in which lives end with their parents; 0 when nothing
             is left
         """
-        def work(connection: sa.Connection) -> int:
-            loaded = lives.load(connection, size)
-            if loaded.messages:
-                lives.write(connection, loaded, folding.work_out(loaded))
-            return loaded.messages
-
-        return self._fold_apart(size) if self._engine.dialect.name == 'sqlite' else self._write(work)
+        folded = self._in_turn(functools.partial(lives.load, size=size), folding.work_out, lives.write)
+        return 0 if folded is None else folded.messages
 
     def catch_up(self) -> None:
         """Fold all that has been journalled up to now."""
@@ -247,6 +246,56 @@ class Ledger:
             newest = lives.newest(connection)
         while newest is not None and self._waits(newest):
             self.fold()
+
+    def restate(self, as_before: AsBefore) -> int:
+        """Note what is to be restated of some lives that are otherwise than they were stated, and return how many.
+
+        :param as_before: resource type -> states that count as the state before them
+        """
+        compared = self._in_turn(settling.load, functools.partial(settling.compare, as_before=as_before),
+                                 settling.write)
+        return 0 if compared is None else len(compared.kinds)
+
+    def settle(self, period: settling.Period) -> Settled | None:
+        """Settle the periods that are over; nothing while a life is to be restated, or if none is over."""
+        return self._in_turn(functools.partial(settling.due, period=period), lambda found: found.new, settling.settle)
+
+    def settled(self) -> datetime | None:
+        """Tell until when is settled, if anything is."""
+        with self._read() as connection:
+            until = settling.calendar(connection).until
+        return times.from_micros(until) if until else None
+
+    def follow(self, targets: Iterable[str]) -> None:
+        """Begin to tell publishers of what is settled from now on, those that are not told of it yet."""
+        for target in targets:
+            target_id = self._id_of(schema.target, target)
+            self._write(functools.partial(statements.follow, target_id=target_id))
+
+    def due(self, target: str, as_before: AsBefore) -> Due | None:
+        """Load what a publisher is to be told next of what is settled; None if it was told everything.
+
+        :param as_before: as :meth:`restate` takes it
+        """
+        return self._statements.due(self._id_of(schema.target, target), as_before)
+
+    def listed(self, scope: Scope, begin: datetime | None, end: datetime | None,
+               as_before: AsBefore) -> Iterator[listing.Stated]:
+        """List what is stated of resources within a period, then of projects, with the publishers that were told so."""
+        return listing.listed(self._read, scope, begin, end, as_before)
+
+    def told(self, target: str, due: Due, refused: Sequence[Quarantined], now: datetime) -> None:
+        """Mark off what a publisher was told; nothing if another process has done so.
+
+        :param refused: the statements that it refused for ever
+        """
+        target_id, source_id = self._id_of(schema.target, target), self._id_of(schema.source, release.STATEMENTS)
+
+        def work(connection: sa.Connection) -> None:
+            quarantine.put(connection, source_id, refused, now)
+            statements.told(connection, target_id, due)
+
+        self._write(work)
 
     def intervals(self, scope: Scope, begin: datetime | None = None, end: datetime | None = None) -> Iterator[Interval]:
         """List the intervals that overlap a period, by type and id of the resource, and time."""
@@ -271,15 +320,28 @@ class Ledger:
         with self._read() as connection:
             return usage.summed(connection, scope, usage.Period.of(scope, begin, end), group_by)
 
-    def _fold_apart(self, size: int) -> int:
-        """Fold on SQLite, and keep others from writing only while the differences are written."""
+    def _in_turn(self, load: Callable[[sa.Connection], _L | None], work_out: Callable[[_L], _C],
+                 write: Callable[[sa.Connection, _L, _C], bool]) -> _L | None:
+        """Change lives, or what is stated of them, as one process does at a time; nothing if nothing is loaded.
+
+        On SQLite others are kept from writing only while the changes are written.
+
+        :param write: does nothing, and gives False, if another process was quicker
+        :returns: what was loaded
+        """
+        def work(connection: sa.Connection) -> _L | None:
+            loaded = load(connection)
+            if loaded is not None:
+                write(connection, loaded, work_out(loaded))
+            return loaded
+
+        if self._engine.dialect.name != 'sqlite':
+            return self._write(work)
         while True:
             with self._read() as connection:
-                loaded = lives.load(connection, size)
-            if not loaded.messages:
-                return 0
-            if self._write(functools.partial(lives.write, loaded=loaded, changes=folding.work_out(loaded))):
-                return loaded.messages
+                loaded = load(connection)
+            if loaded is None or self._write(functools.partial(_change, write, loaded, work_out(loaded))):
+                return loaded
 
     def _waits(self, number: int) -> bool:
         with self._read() as connection:
@@ -301,98 +363,12 @@ class Ledger:
         """Look up, or give, the number of a source or a target; it is never another one."""
         key = table.name, name
         if key not in self._ids:
-            self._ids[key] = self._write(functools.partial(_id_of, table=table, name=name))
+            self._ids[key] = self._write(functools.partial(schema.id_of, table=table, name=name))
         return self._ids[key]
 
 
-def _id_of(connection: sa.Connection, table: sa.Table, name: str) -> int:
-    known: int | None = connection.scalar(sa.select(table.c.id).where(table.c.name == name))
-    return _insert(connection, table, name=name) if known is None else known
-
-
-def _see(connection: sa.Connection, source_id: int, entries: Sequence[Entry],
-         now: datetime) -> tuple[set[str], Collection[Entry]]:
-    """Remember messages; which were seen before, and the others."""
-    if not entries:
-        return set(), ()
-    seen = set(connection.scalars(_SEEN, {'source_id': source_id, 'ids': [entry.message_id for entry in entries]}))
-    doubles: set[str] = set()
-    new: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.message_id in new:
-            doubles.add(entry.message_id)
-        elif entry.message_id not in seen:
-            new[entry.message_id] = entry
-    if new:
-        seen_at = int(now.timestamp())
-        connection.execute(_NEW, [{'source_id': source_id, 'message_id': message_id, 'seen_at': seen_at}
-                                  for message_id in new])
-    return seen | doubles, new.values()
-
-
-def _put(connection: sa.Connection, source_id: int, target_ids: Collection[int], items: Iterable[str]) -> None:
-    """Put messages, each ``[message_id, readings]``, into the outbox for some targets."""
-    for body in _parcels(items):
-        parcel_id = _insert(connection, outbox, source_id=source_id, size=len(body), body=body)
-        connection.execute(delivery.insert(), [{'target_id': target_id, 'outbox_id': parcel_id}
-                                               for target_id in target_ids])
-
-
-def _parcels(items: Iterable[str], most: int = MAX_PARCEL) -> Iterator[str]:
-    parcel: list[str] = []
-    size = 0
-    for item in items:
-        parcel.append(item)
-        size += len(item)
-        if size >= most:
-            yield f'[{",".join(parcel)}]'
-            parcel, size = [], 0
-    if parcel:
-        yield f'[{",".join(parcel)}]'
-
-
-def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
-    """Insert a row; its number."""
-    key = connection.execute(table.insert(), values).inserted_primary_key
-    assert key is not None
-    number: int = key[0]
-    return number
-
-
-def _mark_off(connection: sa.Connection, target_id: int, parcel_ids: Sequence[int]) -> None:
-    # Two targets may finish a parcel at once: the lock lets the second see that the first is done.
-    connection.execute(sa.select(outbox.c.id).where(outbox.c.id.in_(parcel_ids)).order_by(outbox.c.id)
-                       .with_for_update()).all()
-    connection.execute(delivery.delete().where(delivery.c.target_id == target_id, delivery.c.outbox_id.in_(parcel_ids)))
-    awaited = sa.select(delivery.c.outbox_id).where(delivery.c.target_id.in_(sa.select(schema.target.c.id)),
-                                                    delivery.c.outbox_id.in_(parcel_ids))
-    finished = set(parcel_ids).difference(connection.scalars(awaited))
-    connection.execute(outbox.delete().where(outbox.c.id.in_(finished)))
-
-
-def _prune(connection: sa.Connection, before: datetime, after: int) -> tuple[int, int]:
-    """Forget within the next slice above an id; how many, and the slice's last id."""
-    some = sa.select(message.c.id).where(message.c.id > after).order_by(message.c.id).limit(_SLICE).subquery()
-    last: int = connection.scalar(sa.select(sa.func.max(some.c.id))) or after
-    old = sa.and_(message.c.id > after, message.c.id <= last, message.c.seen_at < before.timestamp())
-    return connection.execute(message.delete().where(old)).rowcount, last
-
-
-def _release(connection: sa.Connection, ids: Collection[int]) -> int:
-    rows = [row for row in quarantine.load(connection, ids, lock=True) if row.is_sample and not row.truncated]
-    bodies = defaultdict(list)
-    for row in rows:
-        bodies[row.source, row.origin].append(row.body)
-    for (source, origin), items in bodies.items():
-        _put(connection, _id_of(connection, schema.source, source), [_id_of(connection, schema.target, origin)], items)
-    return quarantine.drop(connection, [row.id for row in rows])
-
-
-def _release_facts(connection: sa.Connection, ids: Collection[int], now: datetime) -> int:
-    rows = [row for row in quarantine.load(connection, ids, lock=True) if row.is_facts and not row.truncated]
-    for row in rows:
-        lives.put(connection, _id_of(connection, schema.source, row.source), [row.body], now)
-    return quarantine.drop(connection, [row.id for row in rows])
+def _change(write: Callable[[sa.Connection, _L, _C], bool], loaded: _L, changes: _C, connection: sa.Connection) -> bool:
+    return write(connection, loaded, changes)
 
 
 def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:

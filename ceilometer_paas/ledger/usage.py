@@ -215,7 +215,7 @@ def summed(connection: sa.Connection, scope: Scope, period: Period, group_by: Se
     rest = micros % SECOND
     query = (sa.select(*columns, sa.func.sum((micros - rest) // SECOND), sa.func.sum(rest))
              .join_from(state_interval, resource, resource.c.id == state_interval.c.resource_no)
-             .where(period.overlaps(), *_owned(scope), *_within(connection, scope)).group_by(*columns))
+             .where(period.overlaps(), *_owned(scope), *within(connection, scope)).group_by(*columns))
     rows = sorted(connection.execute(query), key=lambda row: [(value is not None, value) for value in row[:-2]])
     return [Usage(_group(group_by, values), int(seconds) * SECOND + int(micros))
             for *values, seconds, micros in rows if seconds is not None]
@@ -240,7 +240,7 @@ def _load(connection: sa.Connection, numbers: Sequence[int], scope: Scope, perio
 
 def _numbers(connection: sa.Connection, scope: Scope, period: Period) -> sa.Select[int]:
     """Select the numbers of the resources that may have intervals in a period, by type and id."""
-    query = (sa.select(resource.c.id).where(*_within(connection, scope))
+    query = (sa.select(resource.c.id).where(*within(connection, scope))
              .order_by(resource.c.resource_type, resource.c.resource_id))
     if scope.resource_id is not None:
         return query
@@ -254,7 +254,7 @@ def _types(connection: sa.Connection, scope: Scope) -> list[str]:
     return distinct(connection, resource.c.resource_type) if scope.resource_type is None else [scope.resource_type]
 
 
-def _within(connection: sa.Connection, scope: Scope) -> list[sa.ColumnElement[bool]]:
+def within(connection: sa.Connection, scope: Scope) -> list[sa.ColumnElement[bool]]:
     """Say which resources a scope means, whoever owns them; an id is looked up below its type."""
     if scope.resource_id is not None:
         return [resource.c.resource_type.in_(_types(connection, scope)), resource.c.resource_id == scope.resource_id]

@@ -9,7 +9,7 @@ from ceilometer_paas import deliver
 from ceilometer_paas.deliver import LEASE, Deliverer
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.publish import samples
-from tests.ledgers import NOW, SOURCE, LedgerCase, entry
+from tests.ledgers import NOTHING, NOW, SOURCE, LedgerCase, entry
 
 
 class Shelf:
@@ -51,7 +51,7 @@ class DeliverCase(LedgerCase):
         self.shelf = Shelf()
 
     def deliverer(self, shelf: Shelf | None = None, holder: str = 'me', **options) -> Deliverer:
-        return Deliverer(self.ledger, shelf or self.shelf, samples.build, holder=holder, clock=lambda: self.now,
+        return Deliverer(self.ledger, shelf or self.shelf, NOTHING, holder=holder, clock=lambda: self.now,
                          max_backoff=0.01, **options)
 
     def record(self, *entries, source: str = SOURCE) -> None:
@@ -220,7 +220,7 @@ class RunTest(DeliverCase):
         """A publisher that is away does not delay the stop, whatever its backoff; the parcels stay."""
         self.shelf.fails = 1_000_000
         self.record(entry('m1'))
-        patient = Deliverer(self.ledger, self.shelf, samples.build, holder='me', clock=lambda: NOW, max_backoff=300)
+        patient = Deliverer(self.ledger, self.shelf, NOTHING, holder='me', clock=lambda: NOW, max_backoff=300)
         begun = time.monotonic()
         with self.assertLogs('ceilometer_paas.deliver', 'WARNING') as logs:
             self.run_until(patient, lambda: logs.records)

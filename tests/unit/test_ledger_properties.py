@@ -20,7 +20,7 @@ from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import sample_id
 from ceilometer_paas.publish import samples
-from tests.ledgers import NOW, entry, ids_in, refusal
+from tests.ledgers import NOTHING, NOW, entry, ids_in, refusal
 
 SOURCES = st.sampled_from(['cloud/nova', 'cloud/trove'])
 IDS = st.lists(st.sampled_from(['a', 'A', 'a ', 'á', '"', '\\', 'm1', 'm2', 'm3', 'm4']), min_size=1, max_size=6)
@@ -78,7 +78,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.directory.cleanup()
 
     def deliverer(self, target):
-        return Deliverer(self.ledger, self.publishers[target], samples.build, holder='me', clock=lambda: self.now,
+        return Deliverer(self.ledger, self.publishers[target], NOTHING, holder='me', clock=lambda: self.now,
                          max_backoff=1, parcels=2)
 
     @rule(source=SOURCES, ids=IDS, to=st.sets(TARGETS))

@@ -145,7 +145,7 @@ class UpgradeTest(unittest.TestCase):
         """A ledger that a newer program wrote is left alone."""
         with self.upgrade('ledger.sqlite').begin() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-        with self.assertRaisesRegex(ConfigError, 'revision 9999, .* up to 0002; install the newer program'):
+        with self.assertRaisesRegex(ConfigError, 'revision 9999, .* up to 0003; install the newer program'):
             self.upgrade('ledger.sqlite')
 
     def test_a_place_without_a_database_is_refused(self):

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time that has passed -> periods that are settled: from then on the publishers are told of them.
+
+A period is settled once it and the grace are over, and everything is folded that was collected until then. What is
+learnt of it later is restated.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from ceilometer_paas import times
+from ceilometer_paas.config.options import Settings
+from ceilometer_paas.ledger.settling import AsBefore, Period, Settled
+from ceilometer_paas.ledger.store import Ledger
+
+LOG = logging.getLogger(__name__)
+
+
+class Settler:
+    """Folds, restates and settles, one step after the other; several processes take turns.
+
+    :param as_before: resource type -> states that count as the state before them
+    """
+
+    def __init__(self, ledger: Ledger, as_before: AsBefore, settings: Settings) -> None:
+        self._ledger = ledger
+        self._as_before = as_before
+        self._begin = settings.begin
+        self._period = settings.period
+        self._grace = timedelta(seconds=settings.grace)
+        self._settled: int | None = None
+
+    def step(self, now: datetime) -> int:
+        """Do what comes first: fold what was collected, restate what is otherwise now, settle what is over.
+
+        :returns: of how much; 0 if nothing is left to be done
+        :raises Unavailable: the ledger cannot be reached
+        """
+        return self._ledger.fold() or self._ledger.restate(self._as_before) or self._settle(now - self._grace)
+
+    def until(self, until: datetime) -> Settled | None:
+        """Fold, restate, and settle the periods that ended by a time, whatever the grace.
+
+        :returns: what was settled, if anything was
+        :raises Unavailable: the ledger cannot be reached
+        """
+        self.catch_up()
+        return self._ledger.settle(self._due(until))
+
+    def catch_up(self) -> int:
+        """Fold all that was collected up to now, and restate what is otherwise since.
+
+        :returns: how many lives were otherwise than they had been stated
+        :raises Unavailable: the ledger cannot be reached
+        """
+        self._ledger.catch_up()
+        return sum(iter(functools.partial(self._ledger.restate, self._as_before), 0))
+
+    def _settle(self, until: datetime) -> int:
+        """Settle, unless nothing was over when it was tried last, and nothing is since."""
+        due = self._due(until)
+        boundary = due.until // (due.seconds * 1_000_000)
+        if boundary == self._settled:
+            return 0
+        settled = self._ledger.settle(due)
+        if settled is None:
+            self._settled = boundary
+            return 0
+        say(settled)
+        return 1
+
+    def _due(self, until: datetime) -> Period:
+        begin = self._begin or self._ledger.began() or until
+        return Period(times.to_micros(begin), self._period, times.to_micros(until))
+
+
+def say(settled: Settled, log: Callable[..., None] = LOG.info) -> None:
+    """Tell what was settled, and that the length of periods is another one if it is."""
+    begin, until = times.from_micros(settled.begin), times.from_micros(settled.new.until)
+    if settled.last is not None and settled.last.seconds != settled.new.seconds:
+        log('From %s on periods have %d s, and no longer %d s', begin.isoformat(), settled.new.seconds,
+            settled.last.seconds)
+    log('Settled from %s until %s', begin.isoformat(), until.isoformat())
