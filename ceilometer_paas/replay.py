@@ -20,6 +20,7 @@ from ceilometer_paas.config.load import Configuration
 from ceilometer_paas.config.sources import FORMATS, Queue
 from ceilometer_paas.decode import open_envelope
 from ceilometer_paas.errors import Refused
+from ceilometer_paas.ledger.release import STATEMENTS
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.listen import Handler
 from ceilometer_paas.model import RECORDED, Envelope, Outcome
@@ -144,7 +145,8 @@ class Replay:
 
     :param route: chooses a line's queue
     :param build: makes the way in of a queue
-    :ivar earliest: the time of the message that was sent first
+    :ivar earliest: the time of the message that was sent first, of those that were not quarantined
+    :ivar latest: of the one that was sent last
     """
 
     def __init__(self, route: Callable[[Item], Queue], build: Callable[[Queue], Collector], *, clock: Clock,
@@ -154,6 +156,7 @@ class Replay:
         self._clock = clock
         self._batch_size = batch_size
         self.earliest: datetime | None = None
+        self.latest: datetime | None = None
         self._ways: dict[str, Handler] = {}
         self._batches: dict[str, list[Envelope]] = defaultdict(list)
 
@@ -163,7 +166,6 @@ class Replay:
         :raises Unavailable: the ledger cannot be reached; what was recorded before stays, and is a duplicate next time
         """
         for item in items:
-            self._look_at_time(item.envelope.message)
             queue = self._route(item)
             if queue.name not in self._ways:
                 self._ways[queue.name] = Handler(self._build(queue), self._clock)
@@ -184,18 +186,21 @@ class Replay:
     def _look_at_time(self, message: Any) -> None:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             sent = times.parse_utc(message['timestamp'])
-            self.earliest = min(self.earliest or sent, sent)
+            self.earliest, self.latest = min(self.earliest or sent, sent), max(self.latest or sent, sent)
 
     def _flush(self, name: str) -> None:
-        self._ways[name](self._batches.pop(name))
+        batch = self._batches.pop(name)
+        for envelope, outcome in zip(batch, self._ways[name](batch), strict=True):
+            if outcome.kind != 'quarantined':
+                self._look_at_time(envelope.message)
 
 
 def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Callable[[Queue], Collector], *,
             clock: Clock) -> Iterator[tuple[int, Outcome]]:
     """Try quarantine rows again; those that are recorded leave the quarantine.
 
-    A message is decoded anew; a sample goes back into the outbox for the publisher that refused it; facts are folded
-    again.
+    A message is decoded anew; a sample goes back into the outbox for the publisher that refused it; a statement is
+    stated anew, as it is now, to every publisher, so that the one that refused it may be gone; facts are folded again.
 
     :returns: id and outcome of each row that there is
     :raises Unavailable: the ledger cannot be reached
@@ -205,7 +210,7 @@ def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Ca
     for row in ledger.quarantine_load(ids):
         if row.truncated:
             yield row.id, Outcome('quarantined', row.code, 'it is not kept whole, and cannot be tried again')
-        elif row.is_sample and row.origin not in publishers:
+        elif row.is_sample and row.source != STATEMENTS and row.origin not in publishers:
             yield row.id, Outcome('quarantined', row.code, f'the pipeline has no publisher {row.origin} any more')
         elif row.is_sample:
             if ledger.quarantine_release_samples([row.id]):

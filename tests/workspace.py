@@ -64,6 +64,16 @@ lifecycle:
       - {event_type: trove.instance.create, state: active}
       - {event_type: trove.instance.delete, state: deleted}
 '''
+STATED = '''
+  - resource_type: instance
+    resource_id: $.payload.instance_id
+    meters: {compute.uptime: [active]}
+    as_before: [resized]
+    status: {meter: compute.status, codes: {active: 1, stopped: 3, deleted: 9}}
+    quantity: compute.number
+    events:
+      - {event_type: compute.create, state: active}
+'''
 PIPELINE = '''\
 sources: [{name: all, meters: ["*"], sinks: [file]}]
 sinks: [{name: file, publishers: ["file://DIRECTORY/samples?json"]}]
@@ -157,3 +167,21 @@ class LivesTestCase(WorkspaceTestCase):
         ledger.upgrade()
         told = [ledgers.telling(next(self.message_ids), fact) for fact in facts]
         ledger.record(ledgers.SOURCE, told, (), (), ledgers.NOW)
+
+
+class StatementsTestCase(LivesTestCase):
+    """A workspace where three meters are stated of each instance: ``compute.uptime``, ``.status`` and ``.number``."""
+
+    def setUp(self):
+        super().setUp()
+        self.write('lifecycles.d/lifecycles.yaml', LIFECYCLES + STATED.lstrip('\n'))
+        self.edit('sources.yaml', '  vcpus: usage.nova', '  vcpus: usage.nova\n  compute.*: usage.nova')
+
+    def settle(self, until, *arguments):
+        """Settle until an hour of 2026-03-10; what was settled."""
+        return self.table('settle', '--until', f'2026-03-10T{until:02}:00', *arguments)
+
+    def published(self, name='samples'):
+        """Read what was published to a file."""
+        path = self.directory / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

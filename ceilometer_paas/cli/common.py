@@ -104,6 +104,15 @@ def ordered(begin: datetime | None, end: datetime | None) -> None:
         raise ValueError(f'--begin {shown_time(begin)} is not before --end {shown_time(end)}')
 
 
+def passed(option: str, time: datetime, now: datetime) -> None:
+    """Refuse a time that has not come yet.
+
+    :raises ValueError: it has not
+    """
+    if time > now:
+        raise ValueError(f'{option} {shown_time(time)} is in the future')
+
+
 def shown_time(time: datetime | None) -> str | None:
     """Write a time, if there is one, to the microsecond and with its offset."""
     return None if time is None else time.isoformat(timespec='microseconds')

@@ -5,28 +5,28 @@ Only the broker is not real: messages travel by oslo.messaging's in-memory trans
 """
 
 import argparse
+import itertools
 import json
 import shutil
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import yaml
 from cliff import lister
 
 from ceilometer_paas import serve, simulate, transport
-from ceilometer_paas.cli import usage
-from ceilometer_paas.cli.common import Columns, open_lives
+from ceilometer_paas.cli import published
+from ceilometer_paas.cli.common import Columns, open_ledger, open_lives
 from ceilometer_paas.cli.simulate import add_day, send
 from ceilometer_paas.config import reader
 from ceilometer_paas.config.load import Configuration, load
 from ceilometer_paas.errors import Unavailable
-from ceilometer_paas.ledger.usage import Scope, Usage
+from ceilometer_paas.ledger.usage import Scope
 
 BEGIN = datetime(2026, 3, 10, tzinfo=UTC)
 """A fixed day: the demonstration prints the same whenever it is run."""
@@ -64,6 +64,7 @@ Look further:
   {program} --config-file {directory}/ceilometer.conf resource show {resource}
   {program} --config-file {directory}/ceilometer.conf interval list --resource-type instance --begin {noon}
   {program} --config-file {directory}/ceilometer.conf usage list --begin {begin} --end {end} --project {project}
+  {program} --config-file {directory}/ceilometer.conf statement list --resource {resource}
   {program} --config-file {directory}/ceilometer.conf source list
   {program} --config-file {directory}/ceilometer.conf meter list
   {program} --config-file {directory}/ceilometer.conf quarantine list
@@ -71,13 +72,13 @@ Look further:
 
 
 class Demo(lister.Lister):  # type: ignore[misc]
-    """Meter a small cloud's day: what was metered by project and meter, and how long resources were in which state.
+    """Meter a small cloud's day: what was published of messages and of lives, and for how long states lasted.
 
-    For a program (-f json and the like) what was metered is all that goes to stdout.
+    For a program (-f json and the like) all that was published, by project and meter, is all that goes to stdout.
     """
 
     _done = ''
-    _used: Columns = (), []
+    _besides: Mapping[str, Columns] = {}
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the options."""
@@ -99,24 +100,33 @@ class Demo(lister.Lister):  # type: ignore[misc]
         tenants = simulate.tenants(parsed_args.seed)
         names = {tenant.project_id: tenant.name for tenant in tenants}
         with open_lives(config.conf, BEGIN) as (ledger, beginning):
-            self._used = lived(ledger.usage(BEGIN, END, Scope(beginning), ('project_id', 'resource_type', 'state')),
-                               names)
-            changes = Counter(interval.resource_id for interval in ledger.intervals(Scope(beginning), BEGIN, END))
+            scope = Scope(beginning)
+            used = published.lived(ledger.usage(BEGIN, END, scope, ('project_id', 'resource_type', 'state')), names)
+            changes = Counter(interval.resource_id for interval in ledger.intervals(scope, BEGIN, END))
         self._done = _LOOK.format(
             program=_program(), directory=directory, shipped=shipped, received=counts.total(),
             outcomes=', '.join(f'{number} {outcome}' for outcome, number in sorted(counts.items())),
             resource=max(changes, key=changes.__getitem__), project=tenants[0].project_id,
             noon=f'{BEGIN:%Y-%m-%d}T12:00', begin=BEGIN.date(), end=END.date())
         with open(directory / 'samples.jsonl', encoding='utf-8') as lines:
-            return ('project', 'meter', 'samples', 'resources', 'volume', 'is', 'unit'), \
-                summary(map(json.loads, lines), names)
+            samples = published.newest(map(json.loads, lines))
+        of_lives = list(filter(published.is_of_lives, samples))
+        self._besides = {
+            'For how long resources were up, as it was published hour by hour:': published.uptime(of_lives, names),
+            'How many there were when the day was over, and at most and at least in it:':
+                published.quantities(of_lives, names, (BEGIN, END)),
+            'In which state resources were that day, in seconds of all together:': used}
+        if parsed_args.formatter == 'table':
+            samples = list(itertools.filterfalse(published.is_of_lives, samples))
+        return published.summary(samples, names)
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run, and say where everything lies; not among the data if those are for a program."""
         status: int = super().run(parsed_args)
         if parsed_args.formatter == 'table':
-            print('\nIn which state resources were that day, in seconds of all together:\n', file=self.app.stdout)
-            self.formatter.emit_list(*self._used, self.app.stdout, parsed_args)
+            for title, table in self._besides.items():
+                print(f'\n{title}\n', file=self.app.stdout)
+                self.formatter.emit_list(*table, self.app.stdout, parsed_args)
         print(self._done, file=self.app.stdout if parsed_args.formatter == 'table' else self.app.stderr)
         return status
 
@@ -149,7 +159,7 @@ def _shipped() -> Path:
 
 
 def meter(config: Configuration, messages: Iterable[simulate.Message]) -> Counter[str]:
-    """Send messages, wait until all are collected, and publish; their number by outcome.
+    """Send messages, wait until all are collected, settle the day, and publish; the number of messages by outcome.
 
     :raises Unavailable: it takes far too long
     """
@@ -167,42 +177,12 @@ def meter(config: Configuration, messages: Iterable[simulate.Message]) -> Counte
             if time.monotonic() > deadline:
                 raise Unavailable(f'only {collecting.counts().total()} of {sent} messages arrived')
             time.sleep(0.05)
+        with open_ledger(config.settings) as ledger:
+            ledger.follow(target.name for target in config.targets)
+            serve.settler(config, ledger).until(END)
         delivering.drain()
     finally:
         collecting.stop()
         delivering.stop()
         opened.cleanup()
     return collecting.counts()
-
-
-def lived(used: Iterable[Usage], names: dict[str, str]) -> Columns:
-    """Show how long resources were in which state.
-
-    :param names: of projects, by id
-    """
-    rows = [(names.get(project, project), *rest) for project, *rest in map(usage.cells, used)]
-    return ('project', 'type', 'state', 'seconds'), sorted(rows)
-
-
-class _Metered(NamedTuple):
-    samples: list[float]
-    resources: set[str]
-
-
-def summary(samples: Iterable[dict[str, Any]], names: dict[str, str]) -> list[tuple[Any, ...]]:
-    """Sum samples up by project and meter: the total of a delta, the newest volume of all else.
-
-    :param names: of projects, by id
-    """
-    metered: dict[tuple[str, ...], _Metered] = defaultdict(lambda: _Metered([], set()))
-    for sample in sorted(samples, key=lambda sample: str(sample['timestamp'])):
-        project = names.get(sample['project_id'], sample['project_id'] or '')
-        of = metered[project, sample['name'], sample['type'], sample['unit']]
-        of.samples.append(sample['volume'])
-        of.resources.add(sample['resource_id'])
-    rows = []
-    for (project, name, kind, unit), of in sorted(metered.items()):
-        volume, what = (sum(of.samples), 'total') if kind == 'delta' else (of.samples[-1], 'last')
-        volume = int(volume) if volume == int(volume) else round(volume, 3)
-        rows.append((project, name, len(of.samples), len(of.resources), volume, what, unit))
-    return rows

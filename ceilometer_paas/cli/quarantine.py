@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``quarantine list|show|release|purge``: messages and samples that were set aside."""
+"""``quarantine list|show|release|purge``: messages, samples, statements and facts that were set aside."""
 
 import argparse
 import json
@@ -81,7 +81,8 @@ class QuarantineShow(show.ShowOne):  # type: ignore[misc]
 class QuarantineRelease(lister.Lister):  # type: ignore[misc]
     """Try rows again: messages are decoded anew, samples go back to the publisher that refused them.
 
-    What is recorded leaves the quarantine and is published by the agent; what is refused again stays.
+    Statements are made anew, with the next revision, for every publisher. What is recorded leaves the quarantine and is
+    published by the agent; what is refused again stays.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

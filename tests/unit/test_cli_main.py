@@ -15,7 +15,8 @@ class TestMain(WorkspaceTestCase):
         """Without a command the help is shown, which names every command."""
         _, out, _ = self.run_command()
         for name in ('check', 'demo', 'explain', 'meter list', 'quarantine list', 'quarantine purge',
-                     'quarantine release', 'quarantine show', 'replay', 'simulate', 'source list'):
+                     'quarantine release', 'quarantine show', 'replay', 'settle', 'simulate', 'source list',
+                     'statement list'):
             self.assertRegex(out, rf'(?m)^  {name} +[A-Z]')
 
     def test_every_command_has_help(self):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.model import Quarantined
 from tests import ledgers
-from tests.workspace import WorkspaceTestCase, acme, database
+from tests.unit.test_publish_http import Server
+from tests.workspace import StatementsTestCase, WorkspaceTestCase, acme, database
 
 
 class TestQuarantine(WorkspaceTestCase):
@@ -136,3 +137,62 @@ class TestQuarantine(WorkspaceTestCase):
             self.assertEqual((1, '', 'there is no row 998, 999 in the quarantine\n'),
                              self.run_command('quarantine', verb, row_id, '998', '999'))
         self.assertEqual([1, 1], [row['count'] for row in self.table('quarantine', 'list')])
+
+
+class TestStatements(StatementsTestCase):
+    """Statements that a publisher refused: one by HTTP, beside a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = Server(self)
+        self.server.answer = lambda samples: (400 if any(one['volume'] == 3000 for one in samples) else 204, {}, '')
+        self.add_publisher(f'http://127.0.0.1:{self.server.server_port}/?max_retries=0')
+        self.tell(ledgers.fact('active', 600), ledgers.fact('active', 0, 'r2'))
+        self.settle(9, '--publish')
+
+    def add_publisher(self, url):
+        self.edit('paas_pipeline.yaml', 'publishers: [', f'publishers: ["{url}", ')
+
+    def uptimes(self, samples):
+        return [(sample['resource_id'], sample['volume'], sample['resource_metadata']['revision'])
+                for sample in samples if sample['name'] == 'compute.uptime']
+
+    def release(self):
+        row, = self.table('quarantine', 'list')
+        outcome, = self.table('quarantine', 'release', str(row['id']))
+        self.assertEqual(('recorded', ''), (outcome['outcome'], outcome['code']))
+        self.assertEqual([], self.table('quarantine', 'list'))
+
+    def test_list(self):
+        """A refused statement is set aside with its publisher and the reason; the others are published."""
+        row, = self.table('quarantine', 'list')
+        self.assertEqual(('ceilometer_paas/statements', f'file: http://127.0.0.1:{self.server.server_port}/',
+                          'publish.refused'), (row['source'], row['origin'], row['code']))
+        self.assertIn('HTTP 400', row['reason'])
+        self.assertEqual([('r2', 3600, 0)], self.uptimes(self.server.accepted))
+        self.assertEqual([('r1', 3000, 0), ('r2', 3600, 0)], self.uptimes(self.published()))
+
+    def test_release(self):
+        """A released statement is made anew, with the next revision, for each publisher."""
+        self.server.answer = lambda samples: (204, {}, '')
+        self.release()
+        self.run_command('settle', '--publish', '--until', '2026-03-10T09:00')
+        for samples in (self.server.accepted, self.published()):
+            self.assertEqual(('r1', 3000, 1), self.uptimes(samples)[-1])
+
+    def test_release_of_what_was_restated(self):
+        """What is released is stated as it is now, not as it was refused."""
+        self.tell(ledgers.fact('stopped', 1800))
+        self.release()
+        self.run_command('settle', '--publish', '--until', '2026-03-10T09:00')
+        self.assertEqual(('r1', 1200), max(self.uptimes(self.server.accepted), key=lambda row: row[2])[:2])
+        self.assertEqual([], self.table('quarantine', 'list'))
+
+    def test_release_without_the_publisher(self):
+        """A statement is released though the publisher that refused it is gone, for the one in its place."""
+        self.edit('paas_pipeline.yaml', f'{self.server.server_port}/?', f'{self.server.server_port}/new?')
+        self.server.answer = lambda samples: (204, {}, '')
+        self.table('settle', '--until', '2026-03-10T10:00')
+        self.release()
+        self.run_command('settle', '--publish', '--until', '2026-03-10T10:00')
+        self.assertIn(('r1', 3000, 1), self.uptimes(self.server.accepted))

@@ -77,6 +77,20 @@ class TestReplay(WorkspaceTestCase):
 
         check()
 
+    def test_times(self):
+        """The earliest and the latest time are those of messages that are no mistakes, in whatever order."""
+        config = load(prepare(['test', f'--config-file={self.directory}/ceilometer.conf']))
+        ledger = Ledger(config.settings.ledger_connection)
+        self.addCleanup(ledger.close)
+        ledger.upgrade()
+        replay = Replay(Router(config), serve.way_in(config, ledger, ()), clock=serve.utcnow, batch_size=2)
+        self.assertEqual((None, None), (replay.earliest, replay.latest))
+        times = ('2026-03-10 09:00:00', '2026-03-10T10:00:00+02:00', '2026-03-10 11:00:00', 'noon')
+        documents = [database(str(number)) | {'timestamp': time} for number, time in enumerate(times)]
+        replay(lines(*documents, acme('bad', 'many') | {'timestamp': '1970-01-01 00:00:00'}, {}))
+        self.assertEqual(['2026-03-10T08:00:00+00:00', '2026-03-10T11:00:00+00:00'],
+                         [time.isoformat() for time in (replay.earliest, replay.latest)])
+
 
 class TestRouter(WorkspaceTestCase):
 
