@@ -101,10 +101,13 @@ def load_publishers(targets: Sequence[Target], conf: Any) -> list[Publisher]:
     :param conf: Ceilometer's configuration, for its classes
     :raises ConfigError: publishers that can never work, a line each
     """
-    publishers, problems = [], []
+    publishers: list[Publisher] = []
+    problems: list[Problem] = []
     for target in targets:
         try:
             publishers.append(Publisher(target, _conduit(target.url, conf)))
+        except ConfigError as error:
+            problems += error.problems
         except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, there is no publisher
             text = _cleaner(target.url)(_describe(error))
             problems.append(Problem(target.file, target.line, f'publisher {target.name} cannot be loaded: {text}'))

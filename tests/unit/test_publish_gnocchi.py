@@ -4,10 +4,13 @@ import os
 import shutil
 import tempfile
 import unittest
+from unittest import mock
 
 from ceilometer_paas.errors import ConfigError, Unavailable
+from ceilometer_paas.publish import gnocchi as publisher_module
+from ceilometer_paas.publish.load import load_publishers
 from tests import publishing
-from tests.gnocchi import MAX_HOST, Gnocchi
+from tests.gnocchi import MAX_HOST, TEXT, Gnocchi
 
 DEFINITIONS = '''
 archive_policy_default: hourly
@@ -51,8 +54,8 @@ class TestGnocchi(Base):
             self.assertEqual([], publish(publishing.samples(2)))
             self.assertEqual({('resource-0', 'memory', TIME): 0, ('resource-1', 'memory', TIME): 1},
                              self.gnocchi.measures)
-        self.assertEqual({'id': 'resource-0', 'user_id': 'u' * 32, 'project_id': 'p' * 32, 'host': 'compute-1'},
-                         self.gnocchi.resources['resource-0'])
+        self.assertEqual({'id': 'resource-0', 'type': 'thing', 'user_id': 'u' * 32, 'project_id': 'p' * 32,
+                          'host': 'compute-1'}, self.gnocchi.resources['resource-0'])
 
     def test_metric_without_definition(self):
         """A metric that the file lacks is refused, with its name and the file's; the others arrive."""
@@ -97,7 +100,7 @@ class TestFates(Base):
         statuses = 401, 403, 404, 405, 409, 429, 500, 503
         for number, status in [(number, status) for number in range(4) for status in statuses]:
             with self.subTest(f'request {number} gets {status}'):
-                self.gnocchi.resources = {'known': {'id': 'known', 'host': 'old'}}
+                self.gnocchi.resources = {'known': {'id': 'known', 'type': 'thing', 'host': 'old'}}
                 self.gnocchi.measures.clear()
                 publish = self.publisher()
                 self.gnocchi.script.extend([0] * number + [status])
@@ -125,18 +128,22 @@ class TestFates(Base):
         self.assertEqual({f'resource-{number}' for number in range(4)}, {key[0] for key in self.gnocchi.measures})
 
     def test_what_an_operator_creates(self):
-        """A resource type or an archive policy that is missing is no fault of the samples: they wait for it."""
-        for name in 'orphan', 'unruly':
+        """A type, an attribute or an archive policy that is missing is no fault of the samples: they wait for it."""
+        for name, lacking in ('orphan', 'Resource type not_created does not exist'), (
+                'unruly', 'Archive policy not_created does not exist'), (
+                'memory', "Invalid input: extra keys not allowed @ data\\['host'\\]"):
             with self.subTest(name):
-                publish = self.publisher()
-                with self.assertRaisesRegex(Unavailable, 'not_created does not exist'):
-                    publish(publishing.samples(1, name))
-                self.gnocchi.types.add('not_created')
-                self.gnocchi.policies.add('not_created')
-                self.assertEqual([], publish(publishing.samples(1, name)))
-                self.gnocchi.types.discard('not_created')
+                self.gnocchi.types = {'generic': {}, 'thing': {}}
+                self.gnocchi.policies.clear()
                 self.gnocchi.resources.clear()
-                self.gnocchi.policies.discard('not_created')
+                publish = self.publisher()
+                for _ in range(2):
+                    with self.assertRaisesRegex(Unavailable, f'^sink: gnocchi: Gnocchi: {lacking} '
+                                                             r'\(HTTP 40[04]\); run: ceilometer-paas gnocchi upgrade$'):
+                        publish(publishing.samples(1, name))
+                self.gnocchi.types |= {'not_created': {}, 'thing': {'host': TEXT}}
+                self.gnocchi.policies['not_created'] = {}
+                self.assertEqual([], publish(publishing.samples(1, name)))
 
     def test_down(self):
         """A Gnocchi that does not answer is unavailable within seconds."""
@@ -149,27 +156,119 @@ class TestFates(Base):
 
 class TestDefinitions(Base):
     def test_unusable(self):
-        """A file of definitions that is not there, is broken, or holds a broken resource, is refused at the start."""
-        for text, words in [
-            ('resources: [', 'while parsing'),
-            ('- resources', 'no list of resources'),
-            ('resources: {}', 'no list of resources'),
-            (DEFINITIONS + '  - resource_type: incomplete\n', '1 of its 4 resources cannot be used'),
+        """A file of definitions that is not there, or is broken, is refused at the start; mistakes with their lines."""
+        for text, lines in [
+            ('resources: [', ['2: is not YAML: while parsing a flow node']),
+            ('- resources', [' there is no list of resources']),
+            ('resources: {}', [' there is no list of resources']),
+            ('archive_policies: [{name: a}]\nresources: []', ['1: an archive policy has a name and a definition']),
+            (DEFINITIONS + '  - {resource_type: a}\n  - {metrics: []}\n  - b\n', [
+                '13: the resource cannot be used: Required field metrics not specified',
+                '14: the resource cannot be used: Required field resource_type not specified',
+                '15: the resource cannot be used: ']),
+            (DEFINITIONS + '  - {resource_type: a, metrics: {}, attributes: {b: "$..["}}\n', [
+                '13: the resource cannot be used: Parse error in JSONPath']),
         ]:
             with self.subTest(text):
                 self.define(text)
-                with self.assertRaisesRegex(ConfigError, words):
+                with self.assertRaises(ConfigError) as caught:
                     self.publisher()
+                said = str(caught.exception).splitlines()
+                self.assertEqual(len(lines), len(said), said)
+                for expected, line in zip(lines, said, strict=True):
+                    self.assertTrue(line.startswith(f'{self.path}:{expected}'), line)
         os.unlink(self.path)
-        with self.assertRaisesRegex(ConfigError, 'does not exist'):
+        with self.assertRaisesRegex(ConfigError, '^paas_pipeline.yaml:7: publisher .*: does not exist'):
             self.publisher()
         self.define(DEFINITIONS)  # for setUp's clean-up
 
-    def test_ceilometers_own(self):
-        """Without a file of one's own Ceilometer's definitions are used."""
-        publish = publishing.publisher(self, 'gnocchi://?enable_filter_project=false', self.gnocchi.conf())
-        self.gnocchi.types.add('instance')
-        (sample, reason), = publish([*publishing.samples(1, 'memory.usage'), *publishing.samples(1, 'nowhere')])
-        self.assertEqual('nowhere', sample.name)
-        self.assertIn('gnocchi_resources.yaml', reason)
-        self.assertEqual({('resource-0', 'memory.usage', TIME): 0}, self.gnocchi.measures)
+    def test_shipped(self):
+        """Without a file of one's own the shipped definitions are used, and not Ceilometer's of the same name."""
+        conf = publishing.conf(self, self.gnocchi.conf())
+        beside = os.path.join(os.path.dirname(conf.config_file[0]), 'gnocchi_resources.yaml')
+        with open(beside, 'w') as file:
+            file.write(DEFINITIONS)
+        self.gnocchi.types['instance'] = {'flavor_id': TEXT | {'required': True}}
+        for query, name, takes in (('', 'compute.instance.uptime', True), ('', 'disk', False),
+                                   ('resources_definition_file=gnocchi_resources.yaml', 'disk', True)):
+            with self.subTest(query, name=name):
+                publish, = load_publishers([publishing.target(f'gnocchi://?enable_filter_project=false&{query}')], conf)
+                refused = publish(publishing.samples(1, name, resource_id=name, resource_metadata={}))
+                self.assertEqual([] if takes else [
+                    'metric disk stands nowhere in ceilometer_paas/gnocchi_resources.yaml'],
+                    [reason for sample, reason in refused])
+
+
+class TestAgain(Base):
+    """What is stated is stated again, with another volume, when a late message told that it was otherwise."""
+
+    def stated(self, volume, revision=0, time=TIME, **metadata):
+        return publishing.samples(1, volume=volume, timestamp=time,
+                                  resource_metadata={'revision': revision, **metadata})
+
+    def test_volume(self):
+        """The last volume counts, though of those that are not aggregated yet Gnocchi takes the smallest."""
+        publish = self.publisher()
+        for revision, volume in enumerate([3600, 1200, 3600, 0, 60]):
+            with self.subTest(revision):
+                self.assertEqual([], publish(self.stated(volume, revision)))
+                self.assertEqual({('resource-0', 'memory', TIME): volume}, self.gnocchi.measures)
+
+    def test_attributes(self):
+        """A resource is what its newest sample says, in whatever order they come, also in one batch."""
+        later, latest = TIME.replace('09', '10'), TIME.replace('09', '11')
+        publish = self.publisher()
+        for samples, host in (
+            (self.stated(1, host='a'), 'a'),
+            (self.stated(1, time=later, host='b'), 'b'),
+            (self.stated(2, 1, host='c'), 'b'),
+            (self.stated(1, 1, time=later, host='d'), 'd'),
+            ([*self.stated(1, time=latest, host='e'), *self.stated(3, 2, host='f')], 'e'),
+            (self.stated(1, time=later, host='g'), 'e'),
+        ):
+            self.assertEqual([], publish(samples))
+            self.assertEqual(host, self.gnocchi.resources['resource-0']['host'])
+
+    def test_after_a_start(self):
+        """Of a resource that this process has not described yet, Gnocchi tells whether it knows newer samples."""
+        later = TIME.replace('09', '11')
+        self.publisher()([*self.stated(1, host='a'), *self.stated(1, time=later, host='b')])
+        for time, says, host in (TIME, 'c', 'b'), (later, 'd', 'd'), (TIME, 'e', 'd'), (later[:14] + '30:00', 'f', 'f'):
+            self.publisher()(self.stated(2, 1, time, host=says))
+            self.assertEqual(host, self.gnocchi.resources['resource-0']['host'])
+
+    def test_many(self):
+        """Of as many resources as it is to remember it knows the newest; the one not seen for longest is forgotten."""
+        with mock.patch.object(publisher_module, '_REMEMBERED', 2):
+            publish = self.publisher()
+            for resource in 'first', 'second', 'third':
+                publish(publishing.samples(1, resource_id=resource))
+            for resource, host in ('first', 'old'), ('third', 'compute-1'):
+                publish(publishing.samples(1, resource_id=resource, timestamp=TIME.replace('09', '08'),
+                                           resource_metadata={'host': 'old'}))
+                self.assertEqual(host, self.gnocchi.resources[resource]['host'])
+
+
+class TestResources(Base):
+    def test_what_a_type_requires(self):
+        """What a type requires and no sample tells is empty until one tells it."""
+        self.gnocchi.types['thing']['host'] = TEXT | {'required': True}
+        publish = self.publisher()
+        for metadata, host in ({}, ''), ({'host': 'h'}, 'h'), ({}, 'h'):
+            self.assertEqual([], publish(publishing.samples(1, resource_metadata=metadata)))
+            self.assertEqual(host, self.gnocchi.resources['resource-0']['host'])
+
+    def test_of_another_type(self):
+        """A resource that exists under another type is told of; it does not hold up the others for ever."""
+        self.gnocchi.resources['resource-1'] = {'id': 'resource-1', 'type': 'generic'}
+        (sample, reason), = self.publisher()(publishing.samples(3))
+        self.assertEqual('resource-1', sample.resource_id)
+        self.assertIn('resource resource-1 is of the type generic', reason)
+
+    def test_names(self):
+        """An id may hold what has a meaning in a URL."""
+        publish = self.publisher()
+        for metadata in {}, {'revision': 1}:
+            self.assertEqual([], publish(publishing.samples(1, resource_id='a/b?c#d%e f', resource_metadata=metadata)))
+        self.assertEqual({('a_b?c#d%e f', 'memory', TIME): 0}, self.gnocchi.measures)
+        self.assertIn('GET resource/generic/a_b%3Fc%23d%25e%20f/metric/memory/measures', self.gnocchi.requests)
