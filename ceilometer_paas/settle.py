@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Settler:
-    """Folds, restates and settles, one step after the other; several processes take turns.
+    """Restates, folds and settles, one step after the other; several processes take turns.
 
     :param as_before: resource type -> states that count as the state before them
     """
@@ -30,15 +30,16 @@ class Settler:
         self._begin = settings.begin
         self._period = settings.period
         self._grace = timedelta(seconds=settings.grace)
-        self._settled: int | None = None
 
     def step(self, now: datetime) -> int:
-        """Do what comes first: fold what was collected, restate what is otherwise now, settle what is over.
+        """Do what comes first: restate what is otherwise now, fold what was collected, settle what is over.
+
+        Publishers wait until lives are compared; so these do not wait for all that is still to be folded.
 
         :returns: of how much; 0 if nothing is left to be done
         :raises Unavailable: the ledger cannot be reached
         """
-        return self._ledger.fold() or self._ledger.restate(self._as_before) or self._settle(now - self._grace)
+        return self._ledger.restate(self._as_before) or self._ledger.fold() or self._settle(now - self._grace)
 
     def until(self, until: datetime) -> Settled | None:
         """Fold, restate, and settle the periods that ended by a time, whatever the grace.
@@ -59,17 +60,10 @@ class Settler:
         return sum(iter(functools.partial(self._ledger.restate, self._as_before), 0))
 
     def _settle(self, until: datetime) -> int:
-        """Settle, unless nothing was over when it was tried last, and nothing is since."""
-        due = self._due(until)
-        boundary = due.until // (due.seconds * 1_000_000)
-        if boundary == self._settled:
-            return 0
-        settled = self._ledger.settle(due)
-        if settled is None:
-            self._settled = boundary
-            return 0
-        say(settled)
-        return 1
+        settled = self._ledger.settle(self._due(until))
+        if settled is not None:
+            say(settled)
+        return settled is not None
 
     def _due(self, until: datetime) -> Period:
         begin = self._begin or self._ledger.began() or until

@@ -63,7 +63,7 @@ def pieces(rows: Sequence[Row], as_before: Collection[str], begin: int, until: i
     before = counts_as = None
     for begins_at, ends_at, state, project_id, user_id, _, size, host, zone in rows:
         counts_as = counts_as if counts_as is not None and state in as_before else state
-        turning, before = state != before or begins_at < begin, state
+        turning, before = state != before or begins_at <= begin, state
         if ends_at > begin and begins_at < until:
             found.append(Piece(max(begins_at, begin), min(ends_at, until), state, counts_as, project_id, user_id, size,
                                host, zone, turning))
@@ -71,6 +71,14 @@ def pieces(rows: Sequence[Row], as_before: Collection[str], begin: int, until: i
         last = found[-1]
         found.append(last._replace(begin=last.end, state=DELETED, counts_as=DELETED, turning=True))
     return found
+
+
+def within(found: Sequence[Piece], period: tuple[int, int]) -> Iterator[Segment]:
+    """Cut pieces into segments, and give those of one period."""
+    begin, end = period
+    for piece in found:
+        if piece.begin < end and (piece.end > begin or piece.end == piece.begin >= begin):
+            yield _segment(piece, max(piece.begin, begin), min(piece.end, end), period)
 
 
 def cut(found: Sequence[Piece], calendar: Calendar, begin: int, end: int) -> Iterator[Segment]:
@@ -106,7 +114,7 @@ def changed(old: Sequence[Piece], new: Sequence[Piece], calendar: Calendar) -> C
         was, now = ({segment.begin: segment for segment in cut(found, calendar, begin, end)} for found in (old, new))
         for at in {**was, **now}:
             both = [segment for segment in (was.get(at), now.get(at)) if segment is not None]
-            if len(both) == 1 or _stated(both[0]) != _stated(both[1]) or both[1].marks & ~both[0].marks:
+            if len(both) == 1 or _stated(both[0]) != _stated(both[1]):
                 marks[at] = both[0].marks | both[-1].marks
                 projects.update((segment.project_id, segment.period[0]) for segment in both
                                 if segment.project_id is not None and segment.marks & LASTING)
@@ -149,7 +157,8 @@ def _equal(one: Piece, other: Piece) -> bool:
 
 
 def _stated(segment: Segment) -> tuple[Any, ...]:
-    return segment.end, segment.state, segment.counts_as, segment.project_id, segment.size
+    # Also where nothing turns any more: what was said of it is to be known, should another state hold there later.
+    return segment.end, segment.state, segment.counts_as, segment.project_id, segment.size, segment.marks
 
 
 def _segment(piece: Piece, begin: int, end: int, period: tuple[int, int]) -> Segment:

@@ -28,7 +28,8 @@ _LIVES = 50
 _SLICE = 1000
 """Rows that are named in one query at most."""
 
-_ROWS = sa.select(state_interval.c.resource_no, *(state_interval.c[name] for name in INTERVAL))
+_ROWS = (sa.select(state_interval.c.resource_no, *(state_interval.c[name] for name in INTERVAL))
+         .where(state_interval.c.resource_no.in_(sa.bindparam('numbers', expanding=True))))
 _OUTDATED = (sa.select(restating.c.resource_no, restating.c.body, resource.c.resource_type)
              .join(resource, resource.c.id == restating.c.resource_no).order_by(restating.c.resource_no).limit(_LIVES))
 _RESTATED = (restated.c.begins_at, restated.c.resource_no)
@@ -91,10 +92,12 @@ def calendar(connection: sa.Connection) -> Calendar:
 def intervals(connection: sa.Connection, numbers: Collection[int],
               *conditions: sa.ColumnElement[bool]) -> dict[int, list[Row]]:
     """Load intervals of some resources, those of each in order."""
-    found = defaultdict(list)
-    for number, *row in connection.execute(_ROWS.where(state_interval.c.resource_no.in_(numbers), *conditions)):
-        found[number].append(tuple(row))
-    return {number: sorted(rows) for number, rows in found.items()}
+    found: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in connection.execute(_ROWS.where(*conditions), {'numbers': list(numbers)}).all():
+        found[row[0]].append(row[1:])
+    for rows in found.values():
+        rows.sort()
+    return found
 
 
 def lags(connection: sa.Connection) -> bool:

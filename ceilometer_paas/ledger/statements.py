@@ -27,11 +27,14 @@ _PROJECTS = 50
 _RESTATED = 500
 """Of how many a publisher is told at once, at most."""
 
-_RESOURCE = sa.select(resource.c.id, resource.c.resource_type, resource.c.resource_id, resource.c.name)
+_NUMBERS: sa.BindParameter[Any] = sa.bindparam('numbers', expanding=True)
+_RESOURCE = (sa.select(resource.c.id, resource.c.resource_type, resource.c.resource_id, resource.c.name)
+             .where(resource.c.id.in_(_NUMBERS)).order_by(resource.c.id))
 ROW = sa.select(restated.c.number, restated.c.begins_at, restated.c.resource_no, restated.c.marks, restated.c.revision)
 COUNTED = sa.select(recounted.c.number, recounted.c.begins_at, recounted.c.project_id, recounted.c.resource_type,
                      recounted.c.revision)
-_PROJECT = sa.select(sa.func.min(state_interval.c.project_id))
+_PROJECT = (sa.select(sa.func.min(state_interval.c.project_id))
+            .where(state_interval.c.project_id > sa.bindparam('after')))
 
 
 class Position(NamedTuple):
@@ -187,10 +190,10 @@ def load_position(connection: sa.Connection, target_id: int) -> Position | None:
 
 def _members(connection: sa.Connection, begin: int, end: int) -> 'array[int]':
     """List the resources that were there in a period, or ended as it began, by number."""
-    query = (sa.select(state_interval.c.resource_no).where(state_interval.c.ends_at >= begin,
-                                                           state_interval.c.begins_at < end).distinct()
-             .order_by(state_interval.c.resource_no))
-    return array('q', connection.execution_options(yield_per=10_000).scalars(query))
+    number = state_interval.c.resource_no + 0  # as it is, SQLite would go through all there are in their index's order
+    query = (sa.select(number).where(state_interval.c.ends_at >= begin, state_interval.c.begins_at < end).distinct()
+             .order_by(number))
+    return array('q', connection.scalars(query, execution_options={'yield_per': 10_000}))
 
 
 def _accounts(connection: sa.Connection, numbers: Sequence[int], calendar: Calendar, as_before: AsBefore,
@@ -204,11 +207,11 @@ def _accounts(connection: sa.Connection, numbers: Sequence[int], calendar: Calen
         rows.update(settling.intervals(connection, unknown, state_interval.c.begins_at < end))
     revisions: defaultdict[int, dict[int, int]] = defaultdict(dict)
     for row in connection.execute(ROW.where(restated.c.begins_at >= begin, restated.c.begins_at < end,
-                                             restated.c.resource_no.between(numbers[0], numbers[-1]))):
+                                            restated.c.resource_no.in_(_NUMBERS)), {'numbers': numbers}):
         revisions[row.resource_no][row.begins_at] = row.revision
     for number, kind, resource_id, name in found:
-        told = list(segments.cut(segments.pieces(rows.get(number, []), as_before(kind), calendar.begin, end), calendar,
-                                 begin, end))
+        pieces = segments.pieces(rows.get(number, []), as_before(kind), calendar.begin, end)
+        told = list(segments.within(pieces, period))
         if number in revisions:
             known = revisions[number]
             told = [one._replace(revision=known.get(one.begin, 0)) for one in told]
@@ -221,7 +224,7 @@ def anew(found: Sequence[segments.Piece], calendar: Calendar,
     """Give, for some times at which something was stated, what is to be stated of them now."""
     for at, (mark, revision) in sorted(marks.items()):
         period = calendar.period(at)
-        now = [one for one in segments.cut(found, calendar, *period) if one.begin == at]
+        now = [one for one in segments.within(found, period) if one.begin == at]
         segment = now[0] if now else segments.gone(found, at, mark, period)
         yield segment._replace(marks=segment.marks | mark, revision=revision)
 
@@ -238,12 +241,11 @@ def projects(connection: sa.Connection, after: str) -> list[str]:
     """Give the next projects that ever owned anything: the index leads from each to the next."""
     found: list[str] = []
     while len(found) < _PROJECTS and (project := connection.scalar(
-            _PROJECT.where(state_interval.c.project_id > (found[-1] if found else after)))) is not None:
+            _PROJECT, {'after': found[-1] if found else after})) is not None:
         found.append(project)
     return found
 
 
 def resources(connection: sa.Connection, numbers: Collection[int]) -> Iterator[Any]:
     """Give number, type, id and name of resources, by number."""
-    rows = connection.execute(_RESOURCE.where(resource.c.id.in_(numbers))).all() if numbers else ()
-    return iter(sorted(rows, key=lambda row: int(row.id)))
+    return iter(connection.execute(_RESOURCE, {'numbers': list(numbers)}).all() if numbers else ())

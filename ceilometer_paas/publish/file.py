@@ -60,13 +60,16 @@ class FilePublisher(file.FilePublisher):  # type: ignore[misc]
             raise
 
     def _reopen(self) -> None:
-        """Follow the path if its file was moved or deleted, and close a line that a failure left half written."""
+        """Follow the path if its file was moved or deleted, and close a line that was left half written.
+
+        A failure leaves one, or another process that was killed while it held the lease.
+        """
         if self._file.stream is not None and not _is_at(self._file.stream.fileno(), self._file.baseFilename):
             self._file.close()
         if self._file.stream is None:
             self._file.stream = self._file._open()
-            if _is_torn(self._file.baseFilename):
-                self._file.stream.write('\n')
+        if _is_torn(self._file.baseFilename):
+            self._file.stream.write('\n')
 
     def _sync(self) -> None:
         number = self._file.stream.fileno()

@@ -3,26 +3,33 @@
 
 import json
 import multiprocessing
+import os
 import random
+import tempfile
 import time
 import unittest
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Event
+from typing import Any
 from unittest import mock
 
 from ceilometer_paas import times
+from ceilometer_paas.deliver import Deliverer
 from ceilometer_paas.ledger import lives
 from ceilometer_paas.ledger.evidence import Evidence
 from ceilometer_paas.ledger.intervals import Span
+from ceilometer_paas.ledger.settling import Period
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.ledger.usage import Interval, Scope
 from ceilometer_paas.model import Entry, Fact, dump_facts
 from tests.functional.databases import OnMariadb, OnPostgresql
 from tests.ledgers import NOW, LedgerCase
 from tests.lives import together
-from tests.unit import test_lives, test_usage
+from tests.stated import STATED, Said
+from tests.unit import test_lives, test_settle, test_statements, test_usage
+from tests.unit.test_statements_properties import faults, said
 
 SECOND = 1_000_000
 BEGIN = times.to_micros(NOW)
@@ -110,6 +117,45 @@ def record_and_fold(url: str, batches: Sequence[Batch]) -> None:
     ledger.catch_up()
 
 
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+class File:
+    """A publisher of which all processes write what arrives into one file, in the order of arrival."""
+
+    name = 'file'
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def supports(self, name: str) -> bool:
+        return True
+
+    def __call__(self, samples: list[Any]) -> Sequence[Any]:
+        with open(self.path, 'a', encoding='ascii') as file:
+            file.writelines(f'{json.dumps([one.id, one.resource_metadata["revision"], said(one)])}\n'
+                            for one in samples)
+        return ()
+
+    def arrived(self) -> list[tuple[str, int, Said]]:
+        """List what arrived."""
+        with open(self.path, encoding='ascii') as file:
+            return [(identity, revision, Said(*one)) for identity, revision, one in map(json.loads, file)]
+
+
+def settle_and_deliver(url: str, batches: Sequence[Batch], path: str) -> None:
+    """Record batches, and after each settle a little more and deliver, as long as nobody else does."""
+    ledger = Ledger(url)
+    deliverer = Deliverer(ledger, File(path), STATED, holder=f'process {os.getpid()}', clock=utcnow, max_backoff=1)
+    for place, (source, entries) in enumerate(batches):
+        ledger.record(source, entries, (), (), NOW)
+        ledger.fold(size=3000)
+        ledger.restate(STATED.as_before)
+        ledger.settle(Period(BEGIN, 3600, BEGIN + place * 1000 * SECOND))
+        deliverer.drain()
+
+
 def fold_for_ever(url: str, begun: Event) -> None:
     """Fold in small steps, until somebody ends it; tell of the first."""
     ledger = Ledger(url)
@@ -126,6 +172,11 @@ class Folding(test_lives.FoldTest, test_lives.ChildrenTest, test_lives.CatchUpTe
 
 class Questions(test_usage.IntervalTest, test_usage.ResourceTest, test_usage.SumTest):
     """What the unit tests ask of questions."""
+
+
+class Statements(test_statements.ToldTest, test_statements.RestatedTest, test_statements.PublishersTest,
+                 test_settle.SettlerTest):
+    """What the unit tests ask of settling, restating, and what publishers are told."""
 
 
 class Processes(LedgerCase):
@@ -232,6 +283,29 @@ class Processes(LedgerCase):
         folder.kill()
         self.assertGreater(len(told.difference((1, 60))), 2, 'no question came in between')
 
+    def test_processes_that_settle_and_deliver_at_once_agree(self):
+        """What arrived at a publisher, by whichever of three, is what the ledger says; none after a newer revision."""
+        chance = random.Random(5)
+        batches = deliveries([fact for number in range(80, 120) for fact in life(number, chance)], chance)
+        self.ledger.begin(NOW)
+        self.ledger.follow(['file'])
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), 'arrived')
+        workers = [self.start(settle_and_deliver, batches[place::3] + batches[:9], path) for place in range(3)]
+        for worker in workers:
+            worker.join(120)
+        self.assertEqual([worker.exitcode for worker in workers], [0, 0, 0])
+        hours = 20
+        self.ledger.catch_up()
+        while self.ledger.restate(STATED.as_before):
+            pass
+        self.ledger.settle(Period(BEGIN, 3600, BEGIN + hours * 3600 * SECOND))
+        publisher = File(path)
+        Deliverer(self.ledger, publisher, STATED, holder='me', clock=utcnow, max_backoff=1).drain()
+        periods = [(at, at + 3600 * SECOND) for at in range(BEGIN, BEGIN + hours * 3600 * SECOND, 3600 * SECOND)]
+        arrived = publisher.arrived()
+        self.assertEqual(list(faults(arrived, list(self.ledger.intervals(EVER)), periods)), [])
+        self.assertTrue(any(revision > 1 for _, revision, _ in arrived))
+
     def test_sizes_that_differ_late_are_grouped_apart(self):
         """Usage tells long sizes apart that begin alike."""
         long = 'x' * 250
@@ -260,6 +334,14 @@ class MariadbQuestionsTest(OnMariadb, Questions):
     pass
 
 
+class PostgresqlStatementsTest(OnPostgresql, Statements):
+    pass
+
+
+class MariadbStatementsTest(OnMariadb, Statements):
+    pass
+
+
 class SqliteProcessesTest(Processes):
     pass
 
@@ -272,7 +354,7 @@ class MariadbProcessesTest(OnMariadb, Processes):
     pass
 
 
-del Folding, Questions, Processes  # only what is built of them is run
+del Folding, Questions, Statements, Processes  # only what is built of them is run
 
 if __name__ == '__main__':
     unittest.main()

@@ -8,8 +8,12 @@ from unittest import mock
 from ceilometer_paas import deliver
 from ceilometer_paas.deliver import LEASE, Deliverer
 from ceilometer_paas.errors import Unavailable
+from ceilometer_paas.ledger import statements
+from ceilometer_paas.ledger.settling import Period
+from ceilometer_paas.model import Fact, statement_id
 from ceilometer_paas.publish import samples
-from tests.ledgers import NOTHING, NOW, SOURCE, LedgerCase, entry
+from tests.ledgers import NOTHING, NOW, SOURCE, LedgerCase, entry, fact, micros, telling
+from tests.stated import STATED
 
 
 class Shelf:
@@ -118,6 +122,99 @@ class StepTest(DeliverCase):
         self.assertEqual(self.ledger.quarantine_release_samples([1]), 1)
         self.deliverer().drain()
         self.assertEqual([(sample.name, sample.id) for sample in self.shelf.samples[1:]], [('disk', disk.id)])
+
+
+class StatementTest(DeliverCase):
+    """What is settled is delivered as what is recorded is."""
+
+    def setUp(self):
+        super().setUp()
+        self.ledger.begin(NOW)
+        self.ledger.follow(['shelf'])
+        self.tell('m1', fact('active', 0))
+        self.settle(1)
+
+    def deliverer(self, shelf: Shelf | None = None, holder: str = 'me', **options) -> Deliverer:
+        return Deliverer(self.ledger, shelf or self.shelf, STATED, holder=holder, clock=lambda: self.now,
+                         max_backoff=0.01, **options)
+
+    def tell(self, message_id: str, *facts: Fact) -> None:
+        self.ledger.record(SOURCE, [telling(message_id, *facts)], (), (), NOW)
+        self.ledger.catch_up()
+        while self.ledger.restate(STATED.as_before):
+            pass
+
+    def settle(self, hours: int) -> None:
+        self.ledger.settle(Period(micros(0), 3600, micros(hours * 3600)))
+
+    def test_what_waits_and_what_is_due_is_published(self):
+        """One step does both; a further one finds nothing."""
+        self.record(entry('m2', 'cpu'))
+        deliverer = self.deliverer()
+        self.assertEqual((deliverer.step(NOW), deliverer.step(NOW)), (2, 0))
+        self.assertEqual(self.shelf.names(), ['cpu', 'instance.uptime', 'instance.off', 'instance.status', 'instances'])
+
+    def test_a_publisher_gets_only_the_statements_that_it_is_for(self):
+        self.shelf.lacks = 'instance.off'
+        self.assertEqual(self.deliverer().drain(), 1)
+        self.assertEqual(self.shelf.names(), ['instance.uptime', 'instance.status', 'instances'])
+
+    def test_what_a_failing_publisher_was_not_told_is_told_as_it_is_later(self):
+        """With the same ids, and only in the newest revision."""
+        self.shelf.fails = 1
+        published = []
+        self.shelf.meanwhile = lambda: published.append(1)
+        with self.assertRaises(Unavailable):
+            self.deliverer().step(NOW)
+        self.tell('m2', fact('stopped', 1800))
+        self.deliverer().drain()
+        self.assertEqual({sample.id for sample in self.shelf.samples if sample.timestamp == NOW.isoformat()},
+                         {statement_id(meter, 'r1', micros(0)) for meter in
+                          ('instance.uptime', 'instance.off', 'instance.status')})
+        self.assertEqual({(sample.volume, sample.resource_metadata['revision']) for sample in self.shelf.samples
+                          if sample.name == 'instance.uptime'}, {(1800, 1), (0, 1)})
+        self.assertGreater(len(published), 1)
+
+    def test_a_refused_statement_is_set_aside_and_stated_anew_when_it_is_released(self):
+        """As it is then; never as it was when it was refused."""
+        self.shelf.refuses = 'instance.uptime'
+        self.assertEqual(self.deliverer().drain(), 1)
+        (row,) = self.ledger.quarantine_list()
+        self.assertEqual((row.source, row.origin, row.code), ('ceilometer_paas/statements', 'shelf', 'publish.refused'))
+        self.shelf.refuses = ''
+        self.tell('m2', fact('stopped', 1800))
+        self.deliverer().drain()
+        self.shelf.samples.clear()
+        self.assertEqual(self.ledger.quarantine_release_samples([row.id]), 1)
+        self.deliverer().drain()
+        self.assertEqual([(sample.id, sample.volume, sample.resource_metadata['revision'])
+                          for sample in self.shelf.samples if sample.name == 'instance.uptime'],
+                         [(statement_id('instance.uptime', 'r1', micros(0)), 1800, 2)])
+
+    def test_progress_is_said_at_most_once_a_minute(self):
+        """A month that is worked off is not a month of lines."""
+        self.settle(24 * 31)
+        deliverer = self.deliverer()
+        with self.assertLogs('ceilometer_paas.deliver', 'INFO') as logs:
+            for second in range(0, 150):
+                deliverer.step(NOW + timedelta(seconds=second))
+        self.assertEqual(len(logs.output), 3)
+        self.assertIn('shelf was told of everything until 2026-03-10T09:00:00+00:00', logs.output[0])
+
+    def test_who_goes_on_goes_on_where_the_other_stopped(self):
+        """Also between two slices of a period, and with what came late since."""
+        with mock.patch.object(statements, '_RESOURCES', 1):
+            self.tell('m2', fact('active', 0, 'r2'), fact('active', 0, 'r3'))
+            self.settle(2)
+            first, second = self.deliverer(), self.deliverer(holder='other')
+            for turn in range(12):
+                self.now = NOW + turn * timedelta(seconds=2 * LEASE)
+                if turn == 3:
+                    self.tell('m3', fact('stopped', 60, 'r3'))
+                (first, second)[turn % 2].step(self.now)
+        newest = {sample.id: sample for sample in self.shelf.samples if sample.name == 'instance.uptime'}
+        self.assertEqual(sorted((sample.resource_id, sample.volume) for sample in newest.values()),
+                         [('r1', 3600), ('r1', 3600), ('r2', 3600), ('r2', 3600), ('r3', 0), ('r3', 0), ('r3', 60)])
 
 
 class LeaseTest(DeliverCase):

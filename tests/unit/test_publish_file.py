@@ -81,6 +81,15 @@ class TestFile(unittest.TestCase):
             again(publishing.samples(4))
             self.assertEqual(list('0123'), [json.loads(line)['id'] for line in self.lines()[-4:]])
 
+    def test_half_a_line_of_another(self):
+        """What a process that was killed left half written is no part of the next line, whoever writes that."""
+        publish = self.publisher()
+        publish(publishing.samples(1))
+        with open(self.path, 'a') as file:
+            file.write('{"id": "half of')
+        publish(publishing.samples(2))
+        self.assertEqual(list('01'), [json.loads(line)['id'] for line in self.lines()[-2:]])
+
     def test_deleted_file(self):
         """After the file was deleted or moved, the path has a file again."""
         publish = self.publisher()
