@@ -213,7 +213,9 @@ class Deliverer:
 
     def _waiting(self) -> str:
         try:
-            return f'{self._ledger.backlog().get(self.name, 0)} parcels wait'
+            waiting = f'{self._ledger.backlog().get(self.name, 0)} parcels wait'
+            until = self._ledger.behind().get(self.name)
+            return waiting if until is None else f'{waiting}, and what is stated from {until.isoformat()} on'
         except Unavailable:
             return 'how many parcels wait is unknown'
 

@@ -20,7 +20,6 @@ from ceilometer_paas.config.load import Configuration
 from ceilometer_paas.config.sources import FORMATS, Queue
 from ceilometer_paas.decode import open_envelope
 from ceilometer_paas.errors import Refused
-from ceilometer_paas.ledger.release import STATEMENTS
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.listen import Handler
 from ceilometer_paas.model import RECORDED, Envelope, Outcome
@@ -210,7 +209,7 @@ def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Ca
     for row in ledger.quarantine_load(ids):
         if row.truncated:
             yield row.id, Outcome('quarantined', row.code, 'it is not kept whole, and cannot be tried again')
-        elif row.is_sample and row.source != STATEMENTS and row.origin not in publishers:
+        elif row.is_sample and row.origin not in publishers:
             yield row.id, Outcome('quarantined', row.code, f'the pipeline has no publisher {row.origin} any more')
         elif row.is_sample:
             if ledger.quarantine_release_samples([row.id]):

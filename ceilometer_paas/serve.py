@@ -174,6 +174,10 @@ class Delivering:
                 if target not in self._known:
                     LOG.error('%d parcels wait for the publisher "%s", which the pipeline no longer names',
                               parcels, target)
+            for target, until in self._ledger.behind().items():
+                if target not in self._known:
+                    LOG.error('The publisher "%s", which the pipeline no longer names, was told of lives only until %s',
+                              target, until.isoformat())
         for part in self._parts:
             part.start()
 

@@ -2,7 +2,8 @@
 """Time that has passed -> periods that are settled: from then on the publishers are told of them.
 
 A period is settled once it and the grace are over, and everything is folded that was collected until then. What is
-learnt of it later is restated.
+learnt of it later is restated. Whoever was away for longer than the grace, or was kept from the ledger, lets it pass
+once more: what waits meanwhile in the queues comes first.
 """
 
 import functools
@@ -30,6 +31,8 @@ class Settler:
         self._begin = settings.begin
         self._period = settings.period
         self._grace = timedelta(seconds=settings.grace)
+        self._since: datetime | None = None
+        self._last: datetime | None = None
 
     def step(self, now: datetime) -> int:
         """Do what comes first: restate what is otherwise now, fold what was collected, settle what is over.
@@ -39,7 +42,11 @@ class Settler:
         :returns: of how much; 0 if nothing is left to be done
         :raises Unavailable: the ledger cannot be reached
         """
-        return self._ledger.restate(self._as_before) or self._ledger.fold() or self._settle(now - self._grace)
+        if self._since is None or self._last is None or now - self._last > self._grace:
+            self._since = now
+        done = self._ledger.restate(self._as_before) or self._ledger.fold()
+        self._last = now
+        return done or (self._settle(now - self._grace) if now - self._since >= self._grace else 0)
 
     def until(self, until: datetime) -> Settled | None:
         """Fold, restate, and settle the periods that ended by a time, whatever the grace.
@@ -47,8 +54,11 @@ class Settler:
         :returns: what was settled, if anything was
         :raises Unavailable: the ledger cannot be reached
         """
-        self.catch_up()
-        return self._ledger.settle(self._due(until))
+        while True:
+            self.catch_up()
+            settled = self._ledger.settle(self._due(until))
+            if settled is not None or not self._ledger.lags():
+                return settled
 
     def catch_up(self) -> int:
         """Fold all that was collected up to now, and restate what is otherwise since.

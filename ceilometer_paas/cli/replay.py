@@ -8,9 +8,10 @@ from datetime import datetime
 from cliff import lister
 from rich import console, progress
 
-from ceilometer_paas import replay, serve
+from ceilometer_paas import replay, serve, times
 from ceilometer_paas.cli.common import Columns, moment, open_ledger, passed, reading, shown_time
 from ceilometer_paas.config.load import load
+from ceilometer_paas.ledger.settling import Settled
 from ceilometer_paas.ledger.store import Ledger
 
 
@@ -64,7 +65,7 @@ class Replay(lister.Lister):  # type: ignore[misc]
             if delivering is not None:
                 ledger.follow(target.name for target in config.targets)
             if take.latest is not None and not parsed_args.no_settle:
-                serve.settler(config, ledger).until(min(take.latest, now))
+                self._note_settled(serve.settler(config, ledger).until(min(take.latest, now)))
         if delivering is not None:
             delivering.finish()
         counts = take.counts()
@@ -86,6 +87,11 @@ class Replay(lister.Lister):  # type: ignore[misc]
             for path in paths:
                 with reading(path, bar.open(path, 'rb', description=path)) as stream:
                     yield from replay.read(stream, path.endswith('.gz'))
+
+    def _note_settled(self, settled: Settled | None) -> None:
+        if settled is not None:
+            begin, until = (shown_time(times.from_micros(time)) for time in (settled.begin, settled.new.until))
+            print(f'note: settled from {begin} until {until}', file=self.app.stderr)
 
     def _note_earlier(self, earliest: datetime | None, began: datetime) -> None:
         if earliest is not None and earliest < began:

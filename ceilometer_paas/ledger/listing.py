@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ceilometer_paas.ledger import segments, settling, statements, usage
 from ceilometer_paas.ledger.counting import count
 from ceilometer_paas.ledger.periods import Calendar
-from ceilometer_paas.ledger.schema import position, recounted, resource, restated, state_interval, target
+from ceilometer_paas.ledger.schema import distinct, position, recounted, resource, restated, state_interval, target
 from ceilometer_paas.ledger.settling import AsBefore
 from ceilometer_paas.ledger.statements import Position
 from ceilometer_paas.ledger.usage import Period, Read, Scope
@@ -19,6 +19,9 @@ from ceilometer_paas.model import Account, Count, Segment
 
 _SLICE = 100
 """Resources that one transaction reads at most."""
+
+_SEGMENTS = 20_000
+"""Segments that one transaction reads, about; of one resource it reads all."""
 
 Stated = tuple[Account | Count, list[str]]
 """One segment of a resource, or one count, and the publishers that were told of it as it is."""
@@ -38,10 +41,11 @@ def listed(read: Read, scope: Scope, begin: datetime | None, end: datetime | Non
         if period.begin >= period.end:
             return
         numbers = connection.scalars(_numbers(connection, scope, period)).all()
-    for start in range(0, len(numbers), _SLICE):
+    size = max(1, min(_SLICE, _SEGMENTS // sum(1 for _ in calendar.periods(*period))))
+    for start in range(0, len(numbers), size):
         with read() as connection:
             view = _View(connection, calendar, period)
-            found = list(view.accounts(numbers[start:start + _SLICE], as_before))
+            found = list(view.accounts(numbers[start:start + size], as_before))
         yield from (one for one in found if scope.project_id in (None, one[0].segments[0].project_id))
     if scope.resource_id is None:
         yield from _counts(read, scope, calendar, period)
@@ -51,16 +55,12 @@ def _counts(read: Read, scope: Scope, calendar: Calendar, period: Period) -> Ite
     for one in calendar.periods(*period):
         if one[0] < period.begin:
             continue
-        after = ''
-        while True:
+        with read() as connection:
+            projects = _projects(connection, one[0]) if scope.project_id is None else [scope.project_id]
+        for start in range(0, len(projects), _SLICE):
             with read() as connection:
-                projects = ([scope.project_id] if scope.project_id is not None
-                            else statements.projects(connection, after))
-                found = list(_View(connection, calendar, period).counts(projects, one)) if projects else []
+                found = list(_View(connection, calendar, period).counts(projects[start:start + _SLICE], one))
             yield from (pair for pair in found if scope.resource_type in (None, pair[0].resource_type))
-            if not projects or scope.project_id is not None:
-                break
-            after = projects[-1]
 
 
 class _View:
@@ -113,6 +113,12 @@ class _View:
         """Tell until when a publisher was told of a resource."""
         reached, within = self._reached(place), place.project_id is not None or number <= place.resource_no
         return self._calendar.period(reached)[1] if within and reached < self._calendar.until else reached
+
+
+def _projects(connection: sa.Connection, begin: int) -> list[str]:
+    """Name the projects that ever owned anything, and those of which the period that begins then was restated."""
+    counted = connection.scalars(sa.select(recounted.c.project_id).where(recounted.c.begins_at == begin).distinct())
+    return sorted({*distinct(connection, state_interval.c.project_id), *counted})
 
 
 def _numbers(connection: sa.Connection, scope: Scope, period: Period) -> sa.Select[int]:

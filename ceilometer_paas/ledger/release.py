@@ -64,6 +64,6 @@ def _restate(connection: sa.Connection, bodies: Sequence[str]) -> None:
             resource.c.resource_type == metadata['resource_type'], resource.c.resource_id == resource_id))
         at = times.to_micros(times.parse_utc(timestamp))
         if number is not None:
-            marks[at, number] |= LASTING if kind == 'delta' else TURNING
+            marks[number, at] |= LASTING if kind == 'delta' else TURNING
     settling.restate(connection, marks)
     settling.recount(connection, counts)

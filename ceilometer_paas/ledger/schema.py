@@ -227,8 +227,7 @@ restated = sa.Table(
     sa.Column('resource_no', sa.BigInteger, nullable=False),
     sa.Column('marks', sa.Integer, nullable=False),
     sa.Column('revision', sa.Integer, nullable=False),
-    sa.UniqueConstraint('begins_at', 'resource_no', name='uniq_restated0begins_at0resource_no'),
-    sa.Index('restated_resource_no_idx', 'resource_no'),
+    sa.UniqueConstraint('resource_no', 'begins_at', name='uniq_restated0resource_no0begins_at'),
     sqlite_autoincrement=True, **_MARIADB)
 
 recounted = sa.Table(

@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 class Changed(NamedTuple):
     """What is to be stated anew.
 
-    :ivar marks: a segment's beginning -> what is to be stated of it
+    :ivar marks: a segment's beginning -> what is to be stated of it, besides what already was
     :ivar projects: projects, each with the beginning of a period in which it had other resources than was stated
     """
 
@@ -103,8 +103,11 @@ def gone(found: Sequence[Piece], at: int, marks: int, period: tuple[int, int]) -
     return _segment(nearest, at, at, period)._replace(state=DELETED, counts_as=DELETED, marks=marks)
 
 
-def changed(old: Sequence[Piece], new: Sequence[Piece], calendar: Calendar) -> Changed:
-    """Compare what was stated with what holds now."""
+def changed(old: Sequence[Piece], new: Sequence[Piece], calendar: Calendar, restated: Collection[int] = ()) -> Changed:
+    """Compare what was stated with what holds now.
+
+    :param restated: when something was restated; where that is gone, it was said what held then
+    """
     marks: dict[int, int] = {}
     projects: set[tuple[str, int]] = set()
     differing = _differing(old, new)
@@ -118,6 +121,11 @@ def changed(old: Sequence[Piece], new: Sequence[Piece], calendar: Calendar) -> C
                 marks[at] = both[0].marks | both[-1].marks
                 projects.update((segment.project_id, segment.period[0]) for segment in both
                                 if segment.project_id is not None and segment.marks & LASTING)
+        for at in restated:
+            if begin <= at < end and at not in was and at not in now:
+                period = calendar.period(at)
+                if _stated(gone(old, at, 0, period)) != _stated(gone(new, at, 0, period)):
+                    marks[at] = 0
     return Changed(marks, projects)
 
 

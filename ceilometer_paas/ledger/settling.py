@@ -22,8 +22,9 @@ from ceilometer_paas.ledger.segments import Changed, Row
 AsBefore = Callable[[str], Collection[str]]
 """Resource type -> states that count as the state before them."""
 
-_LIVES = 50
-"""Lives that are compared at once."""
+_LIVES = 20
+_MARKS = 20_000
+"""Lives that are compared, and what is found to be stated anew, at once; it may be more of one life."""
 
 _SLICE = 1000
 """Rows that are named in one query at most."""
@@ -32,7 +33,7 @@ _ROWS = (sa.select(state_interval.c.resource_no, *(state_interval.c[name] for na
          .where(state_interval.c.resource_no.in_(sa.bindparam('numbers', expanding=True))))
 _OUTDATED = (sa.select(restating.c.resource_no, restating.c.body, resource.c.resource_type)
              .join(resource, resource.c.id == restating.c.resource_no).order_by(restating.c.resource_no).limit(_LIVES))
-_RESTATED = (restated.c.begins_at, restated.c.resource_no)
+_RESTATED = (restated.c.resource_no, restated.c.begins_at)
 _RECOUNTED = (recounted.c.begins_at, recounted.c.project_id, recounted.c.resource_type)
 
 
@@ -55,12 +56,14 @@ class Lives(NamedTuple):
     :ivar turn: as :func:`lives.turn` gave it
     :ivar kinds: number of the resource -> its type
     :ivar was: number of the resource -> its intervals as they were stated
+    :ivar restated: number of the resource -> the beginnings of what was restated before
     """
 
     turn: int
     kinds: Mapping[int, str]
     was: Mapping[int, list[Row]]
     now: Mapping[int, list[Row]]
+    restated: Mapping[int, list[int]]
     calendar: Calendar
 
 
@@ -113,17 +116,26 @@ def load(connection: sa.Connection) -> Lives | None:
         return None
     kinds = {row.resource_no: row.resource_type for row in rows}
     was = {row.resource_no: [tuple(values) for values in json.loads(row.body)] for row in rows}
-    return Lives(turn, kinds, was, intervals(connection, kinds), calendar(connection))
+    before = defaultdict(list)
+    for number, at in connection.execute(sa.select(*_RESTATED).where(restated.c.resource_no.in_(kinds))).all():
+        before[number].append(at)
+    return Lives(turn, kinds, was, intervals(connection, kinds), before, calendar(connection))
 
 
 def compare(loaded: Lives, as_before: AsBefore) -> dict[int, Changed]:
-    """See what is to be stated anew of each resource."""
+    """See what is to be stated anew of each resource; if that is very much, of some of them."""
     span = loaded.calendar.begin, loaded.calendar.until
-    found = {}
+    found: dict[int, Changed] = {}
     for number, kind in loaded.kinds.items():
+        if sum(len(changed.marks) for changed in found.values()) > _MARKS:
+            break
         was, now = (segments.pieces(rows, as_before(kind), *span)
                     for rows in (loaded.was[number], loaded.now.get(number, [])))
-        found[number] = segments.changed(was, now, loaded.calendar)
+        try:
+            found[number] = segments.changed(was, now, loaded.calendar, loaded.restated.get(number, ()))
+        except Exception as error:
+            error.add_note(f'while comparing the {kind} with the number {number} with what was stated of it')
+            raise
     return found
 
 
@@ -131,7 +143,7 @@ def write(connection: sa.Connection, loaded: Lives, found: Mapping[int, Changed]
     """Write what is to be restated; nothing, and False, if somebody else has had a turn meanwhile."""
     if not lives.is_first(connection, loaded.turn):
         return False
-    restate(connection, {(at, number): marks for number, changed in found.items()
+    restate(connection, {(number, at): marks for number, changed in found.items()
                          for at, marks in changed.marks.items()})
     recount(connection, {(begin, project_id, loaded.kinds[number]) for number, changed in found.items()
                          for project_id, begin in changed.projects})
@@ -142,13 +154,13 @@ def write(connection: sa.Connection, loaded: Lives, found: Mapping[int, Changed]
 def restate(connection: sa.Connection, marks: Mapping[tuple[int, int], int]) -> None:
     """Note what is to be stated anew of resources.
 
-    :param marks: beginning of a segment, and number of the resource -> what is to be stated of it
+    :param marks: number of the resource, and beginning of a segment -> what is to be stated of it
     """
     known = connection.execute(sa.select(*_RESTATED, restated.c.number, restated.c.marks, restated.c.revision).where(
-        restated.c.resource_no.in_({number for _, number in marks}))).all() if marks else ()
+        restated.c.resource_no.in_({number for number, _ in marks}))).all() if marks else ()
     before = {row[:2]: row for row in known if row[:2] in marks}
     _replace(connection, restated, [row.number for row in before.values()], [
-        {'begins_at': key[0], 'resource_no': key[1], 'marks': mark | (before[key].marks if key in before else 0),
+        {'resource_no': key[0], 'begins_at': key[1], 'marks': mark | (before[key].marks if key in before else 0),
          'revision': before[key].revision + 1 if key in before else 1} for key, mark in sorted(marks.items())])
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from ceilometer_paas.ledger import segments, settling
 from ceilometer_paas.ledger.counting import count
 from ceilometer_paas.ledger.periods import Calendar
-from ceilometer_paas.ledger.schema import position, recounted, resource, restated, state_interval
+from ceilometer_paas.ledger.schema import position, recounted, resource, restated, state_interval, target
 from ceilometer_paas.ledger.settling import AsBefore
 from ceilometer_paas.model import Account, Count, Segment
 
@@ -32,7 +32,7 @@ _RESOURCE = (sa.select(resource.c.id, resource.c.resource_type, resource.c.resou
              .where(resource.c.id.in_(_NUMBERS)).order_by(resource.c.id))
 ROW = sa.select(restated.c.number, restated.c.begins_at, restated.c.resource_no, restated.c.marks, restated.c.revision)
 COUNTED = sa.select(recounted.c.number, recounted.c.begins_at, recounted.c.project_id, recounted.c.resource_type,
-                     recounted.c.revision)
+                    recounted.c.revision)
 _PROJECT = (sa.select(sa.func.min(state_interval.c.project_id))
             .where(state_interval.c.project_id > sa.bindparam('after')))
 
@@ -179,6 +179,15 @@ def told(connection: sa.Connection, target_id: int, due: Due) -> bool:
             for name, value in due.before._asdict().items()]
     return bool(connection.execute(position.update().where(position.c.target_id == target_id, *same)
                                    .values(**due.after._asdict())).rowcount)
+
+
+def behind(connection: sa.Connection) -> dict[str, int]:
+    """Tell until when publishers were told, those that were not told of all that is settled."""
+    calendar = settling.calendar(connection)
+    rows = connection.execute(
+        sa.select(target.c.name, position.c.until).join(target, target.c.id == position.c.target_id)
+        .where(position.c.until < calendar.until).order_by(target.c.name))
+    return {name: max(until, calendar.begin) for name, until in rows}
 
 
 def load_position(connection: sa.Connection, target_id: int) -> Position | None:

@@ -109,9 +109,9 @@ class Ledger:
             seen, new = messages.see(connection, source_id, entries, now)
             if target_ids:
                 outbox.put(connection, source_id, target_ids, (f'[{_quote(entry.message_id)},{entry.readings}]'
-                                                         for entry in new if entry.readings != '[]'))
-            lives.put(connection, source_id, outbox.parcels((f'[{_quote(entry.message_id)},{entry.facts}]'
-                                                       for entry in new if entry.facts), MAX_STEP), now)
+                                                               for entry in new if entry.readings != '[]'))
+            facts = (f'[{_quote(entry.message_id)},{entry.facts}]' for entry in new if entry.facts)
+            lives.put(connection, source_id, outbox.parcels(facts, MAX_STEP), now)
             quarantine.drop(connection, released)
             quarantine.put(connection, source_id, quarantined, now)
             return seen
@@ -260,6 +260,11 @@ class Ledger:
         """Settle the periods that are over; nothing while a life is to be restated, or if none is over."""
         return self._in_turn(functools.partial(settling.due, period=period), lambda found: found.new, settling.settle)
 
+    def lags(self) -> bool:
+        """Tell whether a life is still to be compared with what was stated of it; nothing is settled until then."""
+        with self._read() as connection:
+            return settling.lags(connection)
+
     def settled(self) -> datetime | None:
         """Tell until when is settled, if anything is."""
         with self._read() as connection:
@@ -278,6 +283,11 @@ class Ledger:
         :param as_before: as :meth:`restate` takes it
         """
         return self._statements.due(self._id_of(schema.target, target), as_before)
+
+    def behind(self) -> dict[str, datetime]:
+        """Tell until when publishers were told, those that were not told of all that is settled."""
+        with self._read() as connection:
+            return {name: times.from_micros(until) for name, until in statements.behind(connection).items()}
 
     def listed(self, scope: Scope, begin: datetime | None, end: datetime | None,
                as_before: AsBefore) -> Iterator[listing.Stated]:

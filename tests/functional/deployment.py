@@ -2,6 +2,7 @@
 """A small deployment for one test: ceilometer.conf and the operator's files in a temporary directory, and the agent."""
 
 import contextlib
+import http.server
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from collections.abc import Callable, Iterable
@@ -48,6 +50,12 @@ PIPELINE = '''
 sources: [{{name: all, meters: ["*"], sinks: [file]}}]
 sinks: [{{name: file, publishers: ["file://{directory}/samples.jsonl?json"]}}]
 '''
+_AGENT = '''
+import sys
+from ceilometer_paas import agent, deliver
+deliver.LEASE = {lease}
+sys.exit(agent.main())
+'''
 
 
 class Deployment:
@@ -78,6 +86,7 @@ class Deployment:
         values = {'state_path': self.directory, 'meter_definitions_dirs': self.path('meters.d'),
                   'sources_file': self.path('sources.yaml'), 'pipeline_cfg_file': self.path('paas_pipeline.yaml'),
                   'max_backoff': 1.0, **options}
+        self._connection = values.get('ledger_connection', 'sqlite:///' + self.path('ledger.sqlite'))
         lines = [f'{name} = {value}' for name, value in values.items()]
         self.write('ceilometer.conf', '\n'.join(['[DEFAULT]', f'transport_url = {self.url}', '[paas]', *lines, '']))
 
@@ -85,7 +94,7 @@ class Deployment:
         return load(options.prepare(['test', '--config-file', self.path('ceilometer.conf')]))
 
     def ledger(self) -> Ledger:
-        ledger = Ledger('sqlite:///' + self.path('ledger.sqlite'))
+        ledger = Ledger(self._connection)
         self._test.addCleanup(ledger.close)
         return ledger
 
@@ -101,13 +110,18 @@ class Deployment:
             return []
         with open(self.path('samples.jsonl')) as file:
             lines = [line for line in file if line.endswith('\n')]
-        return [json.loads(line) for line in lines if not killed or line.endswith('}\n')]
+        return [json.loads(line) for line in lines if not (killed and _is_torn(line))]
 
-    def start_agent(self) -> subprocess.Popen[str]:
-        """Start ceilometer-agent-paas as a child process in a session of its own; it is killed when the test ends."""
-        program = os.path.join(os.path.dirname(sys.executable), 'ceilometer-agent-paas')
+    def start_agent(self, lease: float | None = None) -> subprocess.Popen[str]:
+        """Start ceilometer-agent-paas as a child process in a session of its own; it is killed when the test ends.
+
+        :param lease: seconds for which it takes a lease, where a test cannot wait for as long as operators can
+        """
+        program = [os.path.join(os.path.dirname(sys.executable), 'ceilometer-agent-paas')]
+        if lease is not None:
+            program = [sys.executable, '-c', _AGENT.format(lease=lease)]
         with open(self.path('agent.log'), 'a') as log:
-            agent = subprocess.Popen([program, '--config-file', self.path('ceilometer.conf')], stderr=log, stdout=log,
+            agent = subprocess.Popen([*program, '--config-file', self.path('ceilometer.conf')], stderr=log, stdout=log,
                                      start_new_session=True, text=True)
         self._test.addCleanup(kill, agent)
         return agent
@@ -115,6 +129,63 @@ class Deployment:
     def log(self) -> str:
         with open(self.path('agent.log')) as file:
             return file.read()
+
+
+class Sink:
+    """An HTTP server that takes what ``http://`` publishes, as long as it is up.
+
+    :ivar url: to be written into a pipeline
+    :ivar up: whether it takes anything; if not, it answers 503
+    :ivar taken: samples, in the order in which they came
+    :ivar turned_away: how many requests came while it was not up
+    """
+
+    def __init__(self, test: unittest.TestCase) -> None:
+        self.up = True
+        self.taken: list[dict[str, Any]] = []
+        self.turned_away = 0
+        self._lock = threading.Lock()
+        sink = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_POST(self) -> None:
+                length = int(self.headers['Content-Length'])
+                body = self.rfile.read(length)
+                if len(body) == length:  # else whoever sent it was killed
+                    self.send_response(sink._take(body))
+                    self.send_header('Content-Length', '0')
+                    self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                """Write nothing."""
+
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *args: Any) -> None:
+                """Let clients be killed."""
+
+        server = Server(('127.0.0.1', 0), Handler)
+        test.addCleanup(server.server_close)
+        test.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.url = f'http://127.0.0.1:{server.server_port}/samples'
+
+    def _take(self, body: bytes) -> int:
+        with self._lock:
+            if not self.up:
+                self.turned_away += 1
+                return 503
+            self.taken += json.loads(body)
+            return 200
+
+
+def _is_torn(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False
 
 
 def kill(agent: subprocess.Popen[str]) -> None:

@@ -189,10 +189,10 @@ class TestStatements(StatementsTestCase):
         self.assertEqual([], self.table('quarantine', 'list'))
 
     def test_release_without_the_publisher(self):
-        """A statement is released though the publisher that refused it is gone, for the one in its place."""
+        """A statement stays, as a sample does: the publisher in its place is told of what is settled from now on."""
         self.edit('paas_pipeline.yaml', f'{self.server.server_port}/?', f'{self.server.server_port}/new?')
         self.server.answer = lambda samples: (204, {}, '')
-        self.table('settle', '--until', '2026-03-10T10:00')
-        self.release()
-        self.run_command('settle', '--publish', '--until', '2026-03-10T10:00')
-        self.assertIn(('r1', 3000, 1), self.uptimes(self.server.accepted))
+        row, = self.table('quarantine', 'list')
+        outcome, = self.table('quarantine', 'release', str(row['id']))
+        self.assertEqual(('quarantined', 'publish.refused'), (outcome['outcome'], outcome['code']))
+        self.assertEqual([row['id']], [one['id'] for one in self.table('quarantine', 'list')])

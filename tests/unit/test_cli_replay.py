@@ -125,6 +125,12 @@ class TestLives(ReplayTestCase):
         self.table('replay', self.lines(at('08:20:00'), at('10:30:00', 'late'), at('09:00:00', 'between')))
         self.assertEqual('2026-03-10T10:00', self.settled())
 
+    def test_says_what_it_settled(self):
+        """So that a message with a wrong date, which settles years, is noticed."""
+        _, _, err = self.run_command('replay', self.lines(at('08:20:00'), at('10:30:00', 'late')))
+        self.assertEqual('note: settled from 2026-03-10T08:20:00.000000+00:00 until 2026-03-10T10:00:00.000000+00:00\n',
+                         err)
+
     def test_no_settle(self):
         """With --no-settle nothing is settled."""
         self.table('replay', '--no-settle', self.lines(at('08:20:00'), at('10:30:00', 'late')))

@@ -115,6 +115,17 @@ class TestStatementList(StatementsTestCase):
         self.assertEqual([], listed['compute.status', '10:00'])
         self.assertEqual({'compute.status'}, {sample['name'] for sample in self.published('other')})
 
+    def test_a_project_that_had_nothing_after_all(self):
+        """What was published of it is taken back, and the list says so."""
+        self.tell(fact('active', 600, 'r9', project_id='p9'))
+        self.settle(9, '--publish')
+        self.tell(fact('deleted', 500, 'r9', project_id='p9'))
+        self.settle(10, '--publish')
+        self.assertEqual([(0, 1, [self.publisher])], self.rows(
+            '--meter', 'compute.number', '--end', '2026-03-10T09:00', '--project', 'p9',
+            keys=('volume', 'revision', 'delivered_to')))
+        self.assertIn(('p9', 0), self.rows('--meter', 'compute.number', keys=('project', 'volume')))
+
     def test_long(self):
         """In long form a statement has its sample's type, unit, user and metadata; YAML has no references."""
         self.settle(10)

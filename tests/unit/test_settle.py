@@ -26,9 +26,10 @@ class SettlerTest(LedgerCase):
         self.ledger.record(SOURCE, [telling(f'm{self.number}', *facts)], (), (), NOW)
 
     def work(self, settler: Settler, now) -> None:
-        """Let it do all that is to be done."""
-        while settler.step(now):
-            pass
+        """Let it do all that is to be done; it has been at it for as long as the grace."""
+        for time in (now - GRACE, now):
+            while settler.step(time):
+                pass
 
     def test_a_period_is_settled_when_it_and_the_grace_are_over(self):
         settler = self.settler()
@@ -40,6 +41,17 @@ class SettlerTest(LedgerCase):
         self.assertIn('Settled from 2026-03-10T08:00:00+00:00 until 2026-03-10T09:00:00+00:00', logs.output[0])
         self.work(settler, NOW + 5 * HOUR)
         self.assertEqual(self.ledger.settled(), NOW + 4 * HOUR)
+
+    def test_who_was_away_takes_what_waits_before_anything_is_settled(self):
+        """After the start, and after a time in which nothing could be done, the grace passes once more."""
+        settler = self.settler()
+        for start in (5 * HOUR, 9 * HOUR):
+            before = self.ledger.settled()
+            for seconds in (0, 299):
+                settler.step(NOW + start + timedelta(seconds=seconds))
+                self.assertEqual(self.ledger.settled(), before)
+            settler.step(NOW + start + GRACE)
+            self.assertEqual(self.ledger.settled(), NOW + start)
 
     def test_what_was_collected_is_folded_and_compared_first(self):
         """A period that is settled states what was known until then; a late fact holds nothing up."""

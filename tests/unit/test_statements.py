@@ -26,8 +26,9 @@ DAY = 24 * HOUR
 
 
 class StatementsCase(LivesCase):
-    maxDiff = None
     """A ledger that began at :data:`NOW`, and a publisher that is told of all that is settled."""
+
+    maxDiff = None
 
     def setUp(self):
         super().setUp()
@@ -286,6 +287,18 @@ class RestatedTest(StatementsCase):
                   fact('stopped', 600.5, event_type='zz', timestamp=micros(800), project_id='p2'))
         self.restate()
         self.assertEqual([one[:3] for one in self.told('status')], [(0.5, 3, 'stopped'), (600.5, 3, 'stopped')])
+
+    def test_what_is_said_of_a_time_that_is_gone_is_corrected_too(self):
+        """It is said what held then; when that turns out to have been something else, it is said again."""
+        self.tell(fact('building', 600), fact('active', 1200, kind='observation'))
+        self.settle(1)
+        self.assertEqual(self.told('status'), [(600, 2, 'building', 0), (1200, 1, 'active', 0)])
+        self.tell(fact('active', 720))
+        self.restate()
+        self.assertEqual(self.told('status'), [(600, 2, 'building', 1), (720, 1, 'active', 1), (1200, 1, 'active', 1)])
+        self.tell(fact('stopped', 1170))
+        self.restate()
+        self.assertEqual([row for row in self.told('status') if row[0] == 1200], [(1200, 3, 'stopped', 2)])
 
     def test_parts_end_with_what_they_are_parts_of(self):
         """A late end of the whole restates each of them; one that is never to have been is nothing."""

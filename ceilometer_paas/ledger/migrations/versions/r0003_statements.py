@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.Column('resource_no', sa.BigInteger, nullable=False),
         sa.Column('marks', sa.Integer, nullable=False),
         sa.Column('revision', sa.Integer, nullable=False),
-        sa.UniqueConstraint('begins_at', 'resource_no', name='uniq_restated0begins_at0resource_no'),
+        sa.UniqueConstraint('resource_no', 'begins_at', name='uniq_restated0resource_no0begins_at'),
         sqlite_autoincrement=True, **OPTIONS)
     op.create_table(
         'recounted',
@@ -61,6 +61,5 @@ def upgrade() -> None:
         sa.UniqueConstraint('begins_at', 'project_id', 'resource_type',
                             name='uniq_recounted0begins_at0project_id0resource_type'),
         sqlite_autoincrement=True, **OPTIONS)
-    op.create_index('restated_resource_no_idx', 'restated', ['resource_no'], if_not_exists=True)
     op.create_index('state_interval_resource_no_ends_at_idx', 'state_interval', ['resource_no', 'ends_at'],
                     if_not_exists=True)
