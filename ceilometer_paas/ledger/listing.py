@@ -52,11 +52,11 @@ def listed(read: Read, scope: Scope, begin: datetime | None, end: datetime | Non
 
 
 def _counts(read: Read, scope: Scope, calendar: Calendar, period: Period) -> Iterator[tuple[Count, list[str]]]:
+    with read() as connection:
+        projects = _projects(connection, period) if scope.project_id is None else [scope.project_id]
     for one in calendar.periods(*period):
         if one[0] < period.begin:
             continue
-        with read() as connection:
-            projects = _projects(connection, one[0]) if scope.project_id is None else [scope.project_id]
         for start in range(0, len(projects), _SLICE):
             with read() as connection:
                 found = list(_View(connection, calendar, period).counts(projects[start:start + _SLICE], one))
@@ -94,7 +94,7 @@ class _View:
         """Give how many resources projects had in a period, and, where that was restated, that they had none."""
         again = {(row.resource_type, row.project_id): row for row in self._connection.execute(statements.COUNTED.where(
             recounted.c.begins_at == period[0], recounted.c.project_id.in_(projects)))}
-        had = {one[:2]: one for one in count(self._connection, projects, period)}
+        had = {one[:2]: one for one in count(self._connection, projects, [period])}
         for key in sorted({*had, *again}):
             one, row = had.get(key, Count(*key, 0, {}, {}, 0, 0, period)), again.get(key)
             yield one._replace(revision=row.revision if row else 0), [
@@ -115,9 +115,10 @@ class _View:
         return self._calendar.period(reached)[1] if within and reached < self._calendar.until else reached
 
 
-def _projects(connection: sa.Connection, begin: int) -> list[str]:
-    """Name the projects that ever owned anything, and those of which the period that begins then was restated."""
-    counted = connection.scalars(sa.select(recounted.c.project_id).where(recounted.c.begins_at == begin).distinct())
+def _projects(connection: sa.Connection, period: Period) -> list[str]:
+    """Name the projects that ever owned anything, and those of which something was restated."""
+    counted = connection.scalars(sa.select(recounted.c.project_id).where(
+        recounted.c.begins_at >= period.begin, recounted.c.begins_at < period.end).distinct())
     return sorted({*distinct(connection, state_interval.c.project_id), *counted})
 
 

@@ -237,8 +237,8 @@ recounted = sa.Table(
     sa.Column('project_id', Id, nullable=False),
     sa.Column('resource_type', Id, nullable=False),
     sa.Column('revision', sa.Integer, nullable=False),
-    sa.UniqueConstraint('begins_at', 'project_id', 'resource_type',
-                        name='uniq_recounted0begins_at0project_id0resource_type'),
+    sa.UniqueConstraint('project_id', 'begins_at', 'resource_type',
+                        name='uniq_recounted0project_id0begins_at0resource_type'),
     sqlite_autoincrement=True, **_MARIADB)
 
 FOREVER = (1 << 63) - 1

@@ -7,6 +7,7 @@ Whatever it is told is as it is now: so it never hears of an older revision afte
 """
 
 import bisect
+import itertools
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 from ceilometer_paas.ledger import segments, settling
 from ceilometer_paas.ledger.counting import count
+from ceilometer_paas.ledger.evidence import SECOND
 from ceilometer_paas.ledger.periods import Calendar
 from ceilometer_paas.ledger.schema import position, recounted, resource, restated, state_interval, target
 from ceilometer_paas.ledger.settling import AsBefore
@@ -26,6 +28,9 @@ _RESOURCES = 500
 _PROJECTS = 50
 _RESTATED = 500
 """Of how many a publisher is told at once, at most."""
+
+_WEEK = 7 * 86400 * SECOND
+"""What is counted anew in one go."""
 
 _NUMBERS: sa.BindParameter[Any] = sa.bindparam('numbers', expanding=True)
 _RESOURCE = (sa.select(resource.c.id, resource.c.resource_type, resource.c.resource_id, resource.c.name)
@@ -154,14 +159,14 @@ class _Again:
 
     def counts(self) -> Iterator[Count]:
         """Give what is counted anew; where a project had nothing, that."""
-        keys: defaultdict[int, dict[tuple[str, str], int]] = defaultdict(dict)
-        for row in self._counted:
-            keys[row.begins_at][row.resource_type, row.project_id] = row.revision
-        for begin, revisions in keys.items():
-            period = self._calendar.period(begin)
-            had = {one[:2]: one for one in count(self._connection, sorted({key[1] for key in revisions}), period)}
+        rows = sorted(self._counted, key=lambda row: int(row.begins_at))
+        for _, some in itertools.groupby(rows, lambda row: int(row.begins_at) // _WEEK):
+            revisions = {(row.resource_type, row.project_id, self._calendar.period(row.begins_at)): row.revision
+                         for row in some}
+            had = {(*one[:2], one.period): one for one in count(
+                self._connection, sorted({key[1] for key in revisions}), sorted({key[2] for key in revisions}))}
             for key, revision in revisions.items():
-                yield had.get(key, Count(*key, 0, {}, {}, 0, 0, period))._replace(revision=revision)
+                yield had.get(key, Count(*key[:2], 0, {}, {}, 0, 0, key[2]))._replace(revision=revision)
 
 
 def follow(connection: sa.Connection, target_id: int) -> None:
@@ -242,7 +247,7 @@ def _counts(connection: sa.Connection, projects: Sequence[str], period: tuple[in
     """Count what some projects had in a period."""
     revisions = {(row.resource_type, row.project_id): row.revision for row in connection.execute(
         COUNTED.where(recounted.c.begins_at == period[0], recounted.c.project_id.in_(projects)))} if projects else {}
-    for one in count(connection, projects, period) if projects else ():
+    for one in count(connection, projects, [period]) if projects else ():
         yield one._replace(revision=revisions.get(one[:2], 0))
 
 

@@ -58,8 +58,8 @@ def upgrade() -> None:
         sa.Column('project_id', ID, nullable=False),
         sa.Column('resource_type', ID, nullable=False),
         sa.Column('revision', sa.Integer, nullable=False),
-        sa.UniqueConstraint('begins_at', 'project_id', 'resource_type',
-                            name='uniq_recounted0begins_at0project_id0resource_type'),
+        sa.UniqueConstraint('project_id', 'begins_at', 'resource_type',
+                            name='uniq_recounted0project_id0begins_at0resource_type'),
         sqlite_autoincrement=True, **OPTIONS)
     op.create_index('state_interval_resource_no_ends_at_idx', 'state_interval', ['resource_no', 'ends_at'],
                     if_not_exists=True)
