@@ -71,7 +71,7 @@ class AgentLivesTest(unittest.TestCase):
             for exchange, topic, priority, body in messages:
                 line = {'exchange': exchange, 'routing_key': f'{topic}.{priority}', 'body': body}
                 file.write(f'{json.dumps(line)}\n')
-        self.command(deployment, 'replay', deployment.path('messages.gz'))
+        self.command(deployment, 'replay', '--no-settle', deployment.path('messages.gz'))
         return deployment
 
     def recorded(self, deployment):

@@ -19,7 +19,7 @@ from ceilometer_paas import simulate, times
 from ceilometer_paas.ledger.usage import Scope
 from ceilometer_paas.model import Account, statement_id
 from ceilometer_paas.publish import samples
-from ceilometer_paas.serve import Collecting, reckoner
+from ceilometer_paas.serve import Collecting, reckoner, settler
 from tests.files import REPOSITORY
 from tests.functional import rabbit
 from tests.functional.agent import NotificationAgent
@@ -263,10 +263,12 @@ class AgentStatementsTest(StatementsCase):
 
     def test_sighup_with_another_period_takes_effect_at_the_end_of_what_is_settled(self):
         sink = Sink(self)
-        cloud = Cloud(self, sink.url, servers=30, period=900, grace=300)
+        cloud = Cloud(self, sink.url, servers=30, period=900, grace=3600)
         cloud.collect()
+        cloud.ledger.follow(cloud.targets)
+        settler(cloud.deployment.configuration(), cloud.ledger).until(datetime.now(UTC) - timedelta(minutes=30))
         agent = cloud.deployment.start_agent()
-        wait_for(lambda: cloud.ledger.settled() and not cloud.undelivered(), 'what is settled is published')
+        wait_for(lambda: sink.taken and not cloud.undelivered(), 'what is settled is published')
         cloud.configure(period=60, grace=0)
         agent.send_signal(signal.SIGHUP)
         line = 'From (.*) on periods have 60 s, and no longer 900 s'
