@@ -167,7 +167,7 @@ class Delivering:
 
         :raises ConfigError: the ledger's connection cannot be right
         """
-        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff, self._known):
+        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff, targets=self._known):
             return
         with contextlib.suppress(Unavailable):
             for target, parcels in sorted(self._ledger.backlog().items()):
@@ -242,7 +242,7 @@ def stop_all(parts: Sequence[Background]) -> None:
             stopped.result()
 
 
-def open_ledger(ledger: Ledger, clock: Callable[[], datetime], stop: threading.Event, max_backoff: float,
+def open_ledger(ledger: Ledger, clock: Callable[[], datetime], stop: threading.Event, max_backoff: float, *,
                 targets: Iterable[str] = ()) -> bool:
     """Bring the ledger's schema up to date as soon as it can be reached; False if `stop` came first.
 

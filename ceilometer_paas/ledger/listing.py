@@ -27,7 +27,7 @@ Stated = tuple[Account | Count, list[str]]
 """One segment of a resource, or one count, and the publishers that were told of it as it is."""
 
 
-def listed(read: Read, scope: Scope, begin: datetime | None, end: datetime | None,
+def listed(read: Read, scope: Scope, begin: datetime | None, end: datetime | None, *,
            as_before: AsBefore) -> Iterator[Stated]:
     """List what is stated of resources, by number and time, then of projects, by time.
 

@@ -97,17 +97,19 @@ class Statements:
             again = _Again(connection, calendar, before, begun)
             if again.after != before:
                 return Due(list(again.accounts(as_before)), list(again.counts()), before, again.after)
-            return None if reached >= calendar.until else self._next(connection, target_id, calendar, as_before, before)
+            if reached >= calendar.until:
+                return None
+            return self._next(connection, target_id, calendar, before, as_before=as_before)
 
-    def _next(self, connection: sa.Connection, target_id: int, calendar: Calendar, as_before: AsBefore,
-              before: Position) -> Due:
+    def _next(self, connection: sa.Connection, target_id: int, calendar: Calendar, before: Position, *,
+              as_before: AsBefore) -> Due:
         """Go on within a period, or to its end."""
         period = calendar.period(max(before.until, calendar.begin))
         accounts: list[Account] = []
         after = before
         if before.project_id is None:
             numbers = self._numbers(connection, target_id, period, before.resource_no)
-            accounts = list(_accounts(connection, numbers, calendar, as_before, period)) if numbers else []
+            accounts = list(_accounts(connection, numbers, calendar, period, as_before=as_before)) if numbers else []
             if len(numbers) == _RESOURCES:
                 return Due(accounts, [], before, before._replace(resource_no=numbers[-1]))
             after = before._replace(resource_no=0, project_id='')
@@ -210,8 +212,8 @@ def _members(connection: sa.Connection, begin: int, end: int) -> 'array[int]':
     return array('q', connection.scalars(query, execution_options={'yield_per': 10_000}))
 
 
-def _accounts(connection: sa.Connection, numbers: Sequence[int], calendar: Calendar, as_before: AsBefore,
-              period: tuple[int, int]) -> Iterator[Account]:
+def _accounts(connection: sa.Connection, numbers: Sequence[int], calendar: Calendar, period: tuple[int, int], *,
+              as_before: AsBefore) -> Iterator[Account]:
     """Give the segments of some resources in a period."""
     begin, end = period
     rows = settling.intervals(connection, numbers, state_interval.c.ends_at >= begin, state_interval.c.begins_at < end)

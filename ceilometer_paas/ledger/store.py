@@ -292,7 +292,7 @@ class Ledger:
     def listed(self, scope: Scope, begin: datetime | None, end: datetime | None,
                as_before: AsBefore) -> Iterator[listing.Stated]:
         """List what is stated of resources within a period, then of projects, with the publishers that were told so."""
-        return listing.listed(self._read, scope, begin, end, as_before)
+        return listing.listed(self._read, scope, begin, end, as_before=as_before)
 
     def told(self, target: str, due: Due, refused: Sequence[Quarantined], now: datetime) -> None:
         """Mark off what a publisher was told; nothing if another process has done so.
