@@ -199,7 +199,7 @@ def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Ca
     """Try quarantine rows again; those that are recorded leave the quarantine.
 
     A message is decoded anew; a sample goes back into the outbox for the publisher that refused it; a statement is
-    stated anew, as it is now, to every publisher, so that the one that refused it may be gone; facts are folded again.
+    stated anew, as it is now, to every publisher; facts are folded again.
 
     :returns: id and outcome of each row that there is
     :raises Unavailable: the ledger cannot be reached

@@ -176,8 +176,8 @@ class Delivering:
                               parcels, target)
             for target, until in self._ledger.behind().items():
                 if target not in self._known:
-                    LOG.error('The publisher "%s", which the pipeline no longer names, was told of lives only until %s',
-                              target, until.isoformat())
+                    LOG.warning('The publisher "%s", which the pipeline no longer names, was told of lives until %s; '
+                                'the rest waits for it', target, until.isoformat())
         for part in self._parts:
             part.start()
 

@@ -417,6 +417,18 @@ class PublishersTest(StatementsCase):
         self.ledger.follow(['new'])
         self.assertEqual(self.told(target='new'), [(7200, 60, 'active', 1), (7260, 0, 'stopped', 1)])
 
+    def test_who_is_behind_is_known(self):
+        """Until when a publisher was told; nothing of one that was told everything."""
+        self.tell(fact('active'))
+        self.ledger.follow(['other'])
+        self.assertEqual(self.ledger.behind(), {})
+        self.settle(1)
+        self.assertEqual(self.ledger.behind(), {'shelf': NOW, 'other': NOW})
+        self.all_told()
+        self.settle(2)
+        self.all_told('other')
+        self.assertEqual(self.ledger.behind(), {'shelf': NOW + timedelta(hours=1)})
+
     def test_a_publisher_that_nobody_follows_is_told_nothing(self):
         self.tell(fact('active', 0))
         self.settle(2)
