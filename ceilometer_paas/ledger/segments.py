@@ -84,12 +84,8 @@ def within(found: Sequence[Piece], period: tuple[int, int]) -> Iterator[Segment]
 def cut(found: Sequence[Piece], calendar: Calendar, begin: int, end: int) -> Iterator[Segment]:
     """Cut pieces into segments, and give those that begin within a time, which is one of whole periods."""
     for piece in found:
-        if piece.begin == piece.end:
-            if begin <= piece.begin < end:
-                yield _segment(piece, piece.begin, piece.end, calendar.period(piece.begin))
-        elif piece.end > begin and piece.begin < end:
-            for period in calendar.periods(max(piece.begin, begin), min(piece.end, end)):
-                yield _segment(piece, max(piece.begin, period[0]), min(piece.end, period[1]), period)
+        for period in calendar.periods(max(piece.begin, begin), min(max(piece.end, piece.begin + 1), end)):
+            yield from within((piece,), period)
 
 
 def gone(found: Sequence[Piece], at: int, marks: int, period: tuple[int, int]) -> Segment:

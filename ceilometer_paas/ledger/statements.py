@@ -180,12 +180,11 @@ def follow(connection: sa.Connection, target_id: int) -> None:
                            {'target_id': target_id, **Position(until, until, 0, None, *numbers)._asdict()})
 
 
-def told(connection: sa.Connection, target_id: int, due: Due) -> bool:
-    """Mark off what a publisher was told; False, and nothing, if another process did so."""
+def told(connection: sa.Connection, target_id: int, due: Due) -> None:
+    """Mark off what a publisher was told, unless another process did so."""
     same = [position.c[name].is_(None) if value is None else position.c[name] == value
             for name, value in due.before._asdict().items()]
-    return bool(connection.execute(position.update().where(position.c.target_id == target_id, *same)
-                                   .values(**due.after._asdict())).rowcount)
+    connection.execute(position.update().where(position.c.target_id == target_id, *same).values(**due.after._asdict()))
 
 
 def behind(connection: sa.Connection) -> dict[str, int]:
@@ -236,7 +235,7 @@ def _accounts(connection: sa.Connection, numbers: Sequence[int], calendar: Calen
 
 
 def anew(found: Sequence[segments.Piece], calendar: Calendar,
-              marks: Mapping[int, tuple[int, int]]) -> Iterator[Segment]:
+         marks: Mapping[int, tuple[int, int]]) -> Iterator[Segment]:
     """Give, for some times at which something was stated, what is to be stated of them now."""
     for at, (mark, revision) in sorted(marks.items()):
         period = calendar.period(at)
