@@ -8,7 +8,6 @@ once more: what waits meanwhile in the queues comes first.
 
 import functools
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from ceilometer_paas import times
@@ -80,10 +79,10 @@ class Settler:
         return Period(times.to_micros(begin), self._period, times.to_micros(until))
 
 
-def say(settled: Settled, log: Callable[..., None] = LOG.info) -> None:
+def say(settled: Settled) -> None:
     """Tell what was settled, and that the length of periods is another one if it is."""
     begin, until = times.from_micros(settled.begin), times.from_micros(settled.new.until)
     if settled.last is not None and settled.last.seconds != settled.new.seconds:
-        log('From %s on periods have %d s, and no longer %d s', begin.isoformat(), settled.new.seconds,
-            settled.last.seconds)
-    log('Settled from %s until %s', begin.isoformat(), until.isoformat())
+        LOG.info('From %s on periods have %d s, and no longer %d s', begin.isoformat(), settled.new.seconds,
+                 settled.last.seconds)
+    LOG.info('Settled from %s until %s', begin.isoformat(), until.isoformat())
