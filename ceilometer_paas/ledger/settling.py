@@ -29,6 +29,7 @@ _MARKS = 20_000
 _SLICE = 1000
 """Rows that are named in one query at most."""
 
+_STRETCHES = sa.select(settled.c.begins_at, settled.c.seconds, settled.c.until)
 _ROWS = (sa.select(state_interval.c.resource_no, *(state_interval.c[name] for name in INTERVAL))
          .where(state_interval.c.resource_no.in_(sa.bindparam('numbers', expanding=True))))
 _OUTDATED = (sa.select(restating.c.resource_no, restating.c.body, resource.c.resource_type)
@@ -87,8 +88,7 @@ class Settled(NamedTuple):
 
 def calendar(connection: sa.Connection) -> Calendar:
     """Load what is settled."""
-    rows = connection.execute(sa.select(settled.c.begins_at, settled.c.seconds, settled.c.until)
-                              .order_by(settled.c.begins_at)).all()
+    rows = connection.execute(_STRETCHES.order_by(settled.c.begins_at)).all()
     return Calendar([Stretch(*row) for row in rows])
 
 
@@ -109,7 +109,12 @@ def lags(connection: sa.Connection) -> bool:
 
 
 def load(connection: sa.Connection) -> Lives | None:
-    """Load some lives that are otherwise than they were stated; None if there are none."""
+    """Load some lives that are otherwise than they were stated; None if there are none.
+
+    Nobody waits for anybody as long as there are none.
+    """
+    if not lags(connection):
+        return None
     turn = lives.turn(connection)
     rows = connection.execute(_OUTDATED).all()
     if not rows:
@@ -188,18 +193,25 @@ def _replace(connection: sa.Connection, table: sa.Table, gone: Sequence[int], ro
 
 
 def due(connection: sa.Connection, period: Period) -> Settled | None:
-    """See what can be settled; None if nothing can be."""
+    """See what can be settled; None if nothing can be, and then nobody has waited for anybody."""
+    if _next(connection, period) is None:
+        return None
     turn = lives.turn(connection)
-    row = connection.execute(sa.select(settled.c.begins_at, settled.c.seconds, settled.c.until)
-                             .order_by(settled.c.begins_at.desc()).limit(1)).first()
+    found = _next(connection, period)
+    return None if found is None else Settled(turn, *found)
+
+
+def _next(connection: sa.Connection, period: Period) -> tuple[Stretch | None, Stretch] | None:
+    """Give the last stretch that is settled, and what can become of it, or come after it."""
+    row = connection.execute(_STRETCHES.order_by(settled.c.begins_at.desc()).limit(1)).first()
     last = None if row is None else Stretch(*row)
     begin = period.begin if last is None else last.until
     until = period.until // (period.seconds * SECOND) * (period.seconds * SECOND)
     if until <= begin or lags(connection):
         return None
     if last is not None and last.seconds == period.seconds:
-        return Settled(turn, last, last._replace(until=until))
-    return Settled(turn, last, Stretch(begin, period.seconds, until))
+        return last, last._replace(until=until)
+    return last, Stretch(begin, period.seconds, until)
 
 
 def settle(connection: sa.Connection, found: Settled, new: Stretch) -> bool:
