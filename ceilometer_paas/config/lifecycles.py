@@ -273,12 +273,19 @@ class _Loader:
     def _name(self, cfg: reader.Map, key: str, state: str) -> None:
         self._named.append((self._type, cfg, key, state))
 
+    def _mapping(self, cfg: reader.Map, key: str, keys: Sequence[str]) -> reader.Map | None:
+        """Read a mapping that has certain keys, if it is there."""
+        value = cfg.get(key)
+        if isinstance(value, reader.Map):
+            return value
+        if key in cfg:
+            self._read.wrong(cfg, key, f'{key} is a mapping with {" and ".join(keys)}')
+        return None
+
     def _mark(self, cfg: reader.Map, name: str) -> Mark | None:
         keys = ('time',) if name == 'ended' else ('time', 'state')
-        value = cfg.get(name)
-        if not isinstance(value, reader.Map):
-            if name in cfg:
-                self._read.wrong(cfg, name, f'{name} is a mapping with {" and ".join(keys)}')
+        value = self._mapping(cfg, name, keys)
+        if value is None:
             return None
         reader.check_keys(value, self._problems, required=keys, what=name,
                           optional=('unless',) if name == 'launched' else ())
@@ -295,10 +302,8 @@ class _Loader:
         return Mark(time, state, unless) if time else None
 
     def _parent(self, cfg: reader.Map) -> Parent | None:
-        value = cfg.get('parent')
-        if not isinstance(value, reader.Map):
-            if 'parent' in cfg:
-                self._read.wrong(cfg, 'parent', 'parent is a mapping with resource_type and resource_id')
+        value = self._mapping(cfg, 'parent', ('resource_type', 'resource_id'))
+        if value is None:
             return None
         reader.check_keys(value, self._problems, required=('resource_type', 'resource_id'), what='parent')
         resource_type, resource_id = value.get('resource_type'), self._finds.one(value, 'resource_id')
@@ -322,10 +327,8 @@ class _Loader:
                 yield name, Counted(frozenset(self._states(meters, name)))
 
     def _status(self, cfg: reader.Map) -> Status | None:
-        value = cfg.get('status')
-        if not isinstance(value, reader.Map):
-            if 'status' in cfg:
-                self._read.wrong(cfg, 'status', 'status is a mapping with meter and codes')
+        value = self._mapping(cfg, 'status', ('meter', 'codes'))
+        if value is None:
             return None
         reader.check_keys(value, self._problems, required=('meter', 'codes'), what='status')
         codes = self._map(value, 'codes', 'states to whole numbers')
