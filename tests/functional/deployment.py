@@ -58,6 +58,10 @@ sys.exit(agent.main())
 '''
 
 
+PATIENCE = 120.0
+"""Seconds that anything may take that takes a few on an idle machine."""
+
+
 class Deployment:
     """The operator's files, and what can be done with them.
 
@@ -136,12 +140,14 @@ class Sink:
 
     :ivar url: to be written into a pipeline
     :ivar up: whether it takes anything; if not, it answers 503
+    :ivar delay: seconds that it takes over each answer
     :ivar taken: samples, in the order in which they came
     :ivar turned_away: how many requests came while it was not up
     """
 
     def __init__(self, test: unittest.TestCase) -> None:
         self.up = True
+        self.delay = 0.0
         self.taken: list[dict[str, Any]] = []
         self.turned_away = 0
         self._lock = threading.Lock()
@@ -154,6 +160,7 @@ class Sink:
                 length = int(self.headers['Content-Length'])
                 body = self.rfile.read(length)
                 if len(body) == length:  # else whoever sent it was killed
+                    time.sleep(sink.delay)
                     self.send_response(sink._take(body))
                     self.send_header('Content-Length', '0')
                     self.end_headers()
@@ -195,7 +202,7 @@ def kill(agent: subprocess.Popen[str]) -> None:
     agent.wait()
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Wait until a condition holds, and return what it gives.
 
     :raises AssertionError: it does not within the time

