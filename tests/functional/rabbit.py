@@ -16,6 +16,7 @@ import functools
 import logging
 import os
 import secrets
+import shlex
 import socket
 import subprocess
 import unittest
@@ -62,11 +63,12 @@ class _Driver(rabbitmq.RabbitMQDriver):
     def _stop_epmd(self) -> None:
         subprocess.run(['epmd', '-port', str(self.epmd), '-kill'], check=False, capture_output=True)
 
+    def environment(self) -> dict[str, str]:
+        return {**self.env, **self.private, 'PATH': os.pathsep.join([*_PATH, os.environ.get('PATH', os.defpath)])}
+
     def command(self, *args: str) -> str:
-        environment = {**os.environ, **self.env, **self.private}
-        environment['PATH'] = os.pathsep.join([*_PATH, environment.get('PATH', os.defpath)])
-        done = subprocess.run(['rabbitmqctl', '--quiet', '-n', _NODE, *args], env=environment, check=False, text=True,
-                              capture_output=True, timeout=60)
+        done = subprocess.run(['rabbitmqctl', '--quiet', '-n', _NODE, *args], env={**os.environ, **self.environment()},
+                              check=False, text=True, capture_output=True, timeout=60)
         if done.returncode:
             raise RuntimeError(f'rabbitmqctl {args[0]}: {done.stdout}{done.stderr}')
         return done.stdout
@@ -103,6 +105,18 @@ def rabbitmqctl(*args: str) -> str:
     :raises RuntimeError: it failed; carries what it printed
     """
     return _broker().command(*args)
+
+
+def script(name: str) -> str:
+    """Write a shell script that is ``rabbitmqctl`` to those for whom a vhost is the broker's default one, ``/``."""
+    environment = shlex.join(f'{key}={value}' for key, value in _broker().environment().items())
+    return f"""#!/bin/bash
+for word; do
+    [[ "$word" == / ]] && word={name}
+    words+=("$word")
+done
+exec env {environment} rabbitmqctl -n {_NODE} "${{words[@]}}"
+"""
 
 
 def vhost(test: unittest.TestCase) -> str:
