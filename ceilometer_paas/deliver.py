@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out, written once, for one target: lease -> what waits, what is due -> samples -> publish -> marked off.
+"""The way out, written once, for one target: lease -> what waits, what is due -> publish -> marked off.
 
-What was recorded waits in parcels; what is settled is due as statements, which are made of the ledger as it is then.
-What the publisher has taken is marked off after it was published. A crash in between publishes it once more, with the
-ids that it had before: downstream recognises them. Of several processes, only the one that holds the target's lease
-publishes; it keeps the lease alive while it publishes, and gives it back when it stops.
+What goes out are samples, or events. What was recorded waits in parcels; what is settled is due as statements, which
+are made of the ledger as it is then. What the publisher has taken is marked off after it was published. A crash in
+between publishes it once more, with the ids that it had before: downstream recognises them. Of several processes, only
+the one that holds the target's lease publishes; it keeps the lease alive while it publishes, and gives it back when it
+stops.
 """
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -38,14 +40,24 @@ FIRST_REPORT = timedelta(minutes=1)
 LAST_REPORT = timedelta(hours=1)
 """Time from the first warning of a failing target to the second; it doubles up to the last."""
 
-Sample = Any
-"""A ``ceilometer.sample.Sample``."""
+Item = Any
+"""A Ceilometer sample, or an event."""
+
+
+class Content(Protocol):
+    """What is delivered, as :mod:`~.publish.samples` and :mod:`~.publish.events` describe it."""
+
+    def build(self, parcel: Parcel, /) -> list[Item]: ...
+
+    def name(self, item: Item, /) -> str: ...
+
+    def refused_body(self, item: Item, /) -> str: ...
 
 
 class Publisher(Protocol):
     """What delivering needs of a publisher.
 
-    Called with samples it publishes them all, and returns those that it refuses for ever, each with the reason.
+    Called with items it publishes them all, and returns those that it refuses for ever, each with the reason.
     It raises :exc:`Unavailable` when it cannot publish now; all of them are given to it again then.
     """
 
@@ -54,7 +66,7 @@ class Publisher(Protocol):
 
     def supports(self, name: str, /) -> bool: ...
 
-    def __call__(self, samples: list[Sample], /) -> Sequence[tuple[Sample, str]]: ...
+    def __call__(self, items: list[Item], /) -> Sequence[tuple[Item, str]]: ...
 
 
 @dataclass(slots=True)
@@ -73,21 +85,23 @@ class _Failing:
 class Deliverer:
     """The way out to one target.
 
-    :param reckon: makes statements
+    :param reckon: makes statements; None where they are not told, because the target gets events
     :param holder: names this process among those that share the ledger
     :param clock: tells the time, aware
     :param max_backoff: seconds that a failing target is left alone at most
     :param parcels: how many are published at once at most
     :param size: characters of their bodies at most; 512 KiB hold about a thousand samples
+    :param content: what parcels hold
     """
 
-    def __init__(self, ledger: Ledger, publisher: Publisher, reckon: Reckoner, *, holder: str,
+    def __init__(self, ledger: Ledger, publisher: Publisher, reckon: Reckoner | None, *, holder: str,
                  clock: Callable[[], datetime], max_backoff: float,
-                 parcels: int = 100, size: int = 512 * 1024) -> None:
+                 parcels: int = 100, size: int = 512 * 1024, content: Content = samples) -> None:
         self.name = publisher.name
         self._ledger = ledger
         self._publisher = publisher
         self._reckon = reckon
+        self._content = content
         self._holder = holder
         self._clock = clock
         self._limits = parcels, size
@@ -128,34 +142,52 @@ class Deliverer:
         parcels = self._ledger.pending(self.name, *self._limits)
         if parcels:
             self._deliver(parcels, now)
-        due = self._ledger.due(self.name, self._reckon.as_before)
-        if due is not None:
-            self._state(due, now)
+        stated = self._reckon is not None and self._state(self._reckon, now)
         self._report_recovery(now)
-        return len(parcels) + (due is not None)
+        return len(parcels) + stated
 
     def _deliver(self, parcels: Sequence[Parcel], now: datetime) -> None:
-        built = [(parcel.source, sample) for parcel in parcels for sample in samples.build(parcel)
-                 if self._publisher.supports(sample.name)]
-        refused = self._publish([sample for _, sample in built])
-        sources = {sample.id: source for source, sample in built} if refused else {}
-        set_aside = [(sources[sample.id], self._set_aside(sample, reason)) for sample, reason in refused]
-        self._ledger.delivered(self.name, [parcel.id for parcel in parcels], set_aside, now)
+        failed: list[tuple[str, Quarantined]] = []
+        built = [(parcel.source, item) for parcel in parcels for item in self._build(parcel, failed)
+                 if self._publisher.supports(self._content.name(item))]
+        refused = self._publish([item for _, item in built])
+        sources = {id(item): source for source, item in built} if refused else {}
+        set_aside = [(sources[id(item)], self._set_aside(item, reason)) for item, reason in refused]
+        self._ledger.delivered(self.name, [parcel.id for parcel in parcels], failed + set_aside, now)
 
-    def _state(self, due: Due, now: datetime) -> None:
-        stated = self._reckon(due.accounts, due.counts)
+    def _build(self, parcel: Parcel, failed: list[tuple[str, Quarantined]]) -> list[Item]:
+        """Build what a parcel holds; a message of which nothing can be built is set aside, and keeps nobody waiting."""
+        try:
+            return self._content.build(parcel)
+        except Exception as error:  # noqa: BLE001 - whatever fails here would fail at each try, and stop all delivery
+            messages = json.loads(parcel.body)
+            if len(messages) > 1:
+                return [item for message in messages
+                        for item in self._build(parcel._replace(body=json.dumps([message])), failed)]
+            LOG.exception('%s: a recorded message cannot be published, and is quarantined', self.name)
+            failed.append((parcel.source, Quarantined(self.name, 'publish.failed', printable(repr(error)),
+                                                      json.dumps(messages[0]))))
+            return []
+
+    def _state(self, reckon: Reckoner, now: datetime) -> bool:
+        """Publish the statements that are due next; False if nothing is."""
+        due = self._ledger.due(self.name, reckon.as_before)
+        if due is None:
+            return False
+        stated = reckon(due.accounts, due.counts)
         refused = self._publish(samples.from_statements(one for one in stated if self._publisher.supports(one.meter)))
         self._ledger.told(self.name, due, [self._set_aside(sample, reason) for sample, reason in refused], now)
         self._report_progress(due, now)
+        return True
 
-    def _publish(self, built: list[Sample]) -> Sequence[tuple[Sample, str]]:
+    def _publish(self, built: list[Item]) -> Sequence[tuple[Item, str]]:
         if not built:
             return ()
         with self._lease_kept():
             return self._publisher(built)
 
-    def _set_aside(self, sample: Sample, reason: str) -> Quarantined:
-        return Quarantined(self.name, 'publish.refused', printable(reason), samples.refused_body(sample))
+    def _set_aside(self, item: Item, reason: str) -> Quarantined:
+        return Quarantined(self.name, 'publish.refused', printable(reason), self._content.refused_body(item))
 
     def _hold(self, now: datetime) -> bool:
         """Have the lease, renewed when a third of it is over; a lease that was denied is asked for as rarely."""

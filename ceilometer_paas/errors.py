@@ -58,10 +58,14 @@ REFUSALS = {
     'observe.in_future': 'A time is further ahead of the agent\'s clock than [paas] max_future.',
     'observe.failed': 'A lifecycle definition (a path, a trait plug-in) failed on this message.',
     'source.not_mapped': 'The message speaks of a metric type that is not mapped to the queue it came from.',
-    'collect.too_large': 'The samples of one message take more than 4 MiB in the ledger.',
+    'event.failed': 'An event definition (a path, a trait\'s type, a trait plug-in) failed on this message.',
+    'sample.bad_field': 'A field of a sample that Ceilometer published to paas:// is a list or an object.',
+    'sample.bad_volume': 'The volume of a sample that Ceilometer published to paas:// is not a finite number.',
+    'collect.too_large': 'The samples, facts and event of one message take more than 4 MiB in the ledger.',
     'fold.too_much': 'What is known of one resource would take more than 1 MiB in the ledger.',
     'fold.failed': 'This package failed to fold what was told of a resource; the log has the traceback.',
-    'publish.refused': 'A publisher refused this sample for ever.',
+    'publish.failed': 'This package failed to make samples or an event of what it recorded; the log has the traceback.',
+    'publish.refused': 'A publisher refused this sample or event for ever.',
     'internal.failed': 'This package failed on the message; the log has the traceback.',
 }
 """Code -> meaning of every reason for which a message or a sample is quarantined."""

@@ -7,6 +7,7 @@ Times are aware and in UTC unless a field says otherwise. Ids are strings.
 import hashlib
 import json
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeGuard
@@ -14,6 +15,10 @@ from typing import Any, NamedTuple, TypeGuard
 _dumps = json.JSONEncoder(separators=(',', ':'), check_circular=False).encode  # what came by a bus has no circles
 _NAMESPACE = uuid.UUID('b1d0e6cf-3b0a-5f55-9f0c-2d6a0d1c8a4e').bytes
 
+
+SECRET = 'token|password|secret|credential|catalog'
+SECRET_KEY = re.compile(SECRET, re.IGNORECASE)
+"""Finds a key of a request's context whose value is kept nowhere."""
 
 DELETED = 'deleted'
 """The state in which a life ends, whatever the service calls it."""
@@ -71,6 +76,7 @@ class Notification(NamedTuple):
     :ivar timestamp: when the service sent it, ISO 8601 with offset (UTC where the service writes none)
     :ivar context: the request context, as in Ceilometer's ``ctxt``
     :ivar readings: what a message in the PaaS Event Format says by itself, without any definition
+    :ivar priority: in small letters, ``info``; empty where the service writes none
     """
 
     message_id: str
@@ -80,6 +86,7 @@ class Notification(NamedTuple):
     context: Mapping[str, Any]
     payload: Mapping[str, Any]
     readings: tuple[Reading, ...] = ()
+    priority: str = ''
 
 
 class Fact(NamedTuple):
@@ -232,11 +239,13 @@ class Entry(NamedTuple):
     :ivar message_id: unique within its source
     :ivar readings: :func:`dump_readings` of its readings; ``[]`` if there are none
     :ivar facts: :func:`dump_facts` of its facts; empty if there are none
+    :ivar event: the Ceilometer event that it is, as JSON; empty if it is none
     """
 
     message_id: str
     readings: str
     facts: str = ''
+    event: str = ''
 
 
 class Quarantined(NamedTuple):
@@ -253,11 +262,11 @@ class Quarantined(NamedTuple):
 
 
 class Parcel(NamedTuple):
-    """What is still to be published to one publisher: the readings of one recorded batch.
+    """What is still to be published to one publisher: the readings, or the events, of one recorded batch.
 
     :ivar id: rises in the order of recording
     :ivar source: ``<endpoint>/<exchange>``
-    :ivar body: a JSON array of ``[message_id, readings]``
+    :ivar body: a JSON array of ``[message_id, readings]``, or of ``[message_id, event]``
     """
 
     id: int
@@ -283,6 +292,15 @@ def statement_id(meter: str, resource_id: str, timestamp: int) -> str:
     :param timestamp: microseconds
     """
     return _uuid(f'{meter}\x1f{resource_id}\x1f{timestamp}')
+
+
+def content_id(content: str, ordinal: int) -> str:
+    """Derive the id of what has none of its own that lasts, as :func:`sample_id` does, from what it says.
+
+    :param content: JSON in which the same content has one form
+    :param ordinal: the place, from 0, among those that say the same at once
+    """
+    return _uuid(f'{content}\x1f{ordinal}')
 
 
 def _uuid(text: str) -> str:

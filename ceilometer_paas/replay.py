@@ -198,13 +198,13 @@ def release(ledger: Ledger, ids: Iterable[int], config: Configuration, build: Ca
             clock: Clock) -> Iterator[tuple[int, Outcome]]:
     """Try quarantine rows again; those that are recorded leave the quarantine.
 
-    A message is decoded anew; a sample goes back into the outbox for the publisher that refused it; a statement is
-    stated anew, as it is now, to every publisher; facts are folded again.
+    A message is decoded anew; a sample or an event goes back into the outbox for the publisher that refused it; a
+    statement is stated anew, as it is now, to every publisher; facts are folded again.
 
     :returns: id and outcome of each row that there is
     :raises Unavailable: the ledger cannot be reached
     """
-    queues, publishers = config.sources.queues, {target.name for target in config.targets}
+    queues, publishers = config.sources.queues, {target.name for target in (*config.targets, *config.event_targets)}
     ways = functools.cache(lambda name: Handler(build(queues[name]), clock))
     for row in ledger.quarantine_load(ids):
         if row.truncated:

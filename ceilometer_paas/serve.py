@@ -15,12 +15,14 @@ from ceilometer_paas.backoff import until
 from ceilometer_paas.collect import Collector
 from ceilometer_paas.config.load import Configuration
 from ceilometer_paas.config.sources import Endpoint, Queue
-from ceilometer_paas.decode import Decoder
-from ceilometer_paas.deliver import IDLE, Deliverer
+from ceilometer_paas.convert import Converter
+from ceilometer_paas.decode import Decoder, decode_sample
+from ceilometer_paas.deliver import IDLE, Content, Deliverer
 from ceilometer_paas.errors import Unavailable
 from ceilometer_paas.ledger.store import Ledger
 from ceilometer_paas.listen import Background, DeadLetters, Handler, Listener
 from ceilometer_paas.observe import Observer
+from ceilometer_paas.publish import events, samples
 from ceilometer_paas.publish.load import load_publishers
 from ceilometer_paas.reckon import Reckoner
 from ceilometer_paas.settle import Settler
@@ -34,6 +36,12 @@ COUNTS_EVERY = 60.0
 PRUNE_EVERY = 3600.0
 """Seconds between two rounds of forgetting old messages."""
 
+CONTENTS: dict[str, Content] = {'samples': samples, 'events': events}
+"""What a target gets -> how it is taken out of parcels."""
+
+SAMPLES = Queue('paas://', Endpoint('ceilometer', None), exchange='samples', topic='')
+"""What stands for a queue where samples come from Ceilometer's own pipeline."""
+
 
 def utcnow() -> datetime:
     """Tell the time; every room below is given it."""
@@ -43,16 +51,19 @@ def utcnow() -> datetime:
 def way_in(config: Configuration, ledger: Ledger, targets: Sequence[str] | None = None) -> Callable[[Queue], Collector]:
     """Prepare what builds the way in of a queue.
 
-    :param targets: publishers that get what is recorded; by default all of the pipeline's
+    :param targets: publishers that get what is recorded, and none gets events; by default all of the pipelines'
     """
     settings = config.settings
     names = [target.name for target in config.targets] if targets is None else targets
+    event_names = [target.name for target in config.event_targets] if targets is None else ()
+    convert = Converter(config.conf, config.events) if event_names else None
     translate = Translator(config.meters, config.sources.queues_of, settings.max_metrics)
     observe = observer(config)
 
     def build(queue: Queue) -> Collector:
         decode = Decoder(queue.format, settings.max_message_size, settings.max_metrics)
-        return Collector(queue, decode, translate, observe, ledger=ledger, targets=names)
+        return Collector(queue, decode, translate, observe, ledger=ledger, targets=names, convert=convert,
+                         event_targets=event_names)
     return build
 
 
@@ -76,36 +87,43 @@ class Collecting:
     """Every listener of a process, and the ledger that they fill.
 
     :param clock: tells the time
+    :param listen: whether there are listeners; without them, messages come by handlers alone
+    :param stop: once it is set, a ledger that cannot be reached is no longer waited for; :meth:`stop` sets it
+    :ivar opened: set when the ledger was opened; whoever calls a handler earlier may fail
     """
 
-    def __init__(self, config: Configuration, clock: Callable[[], datetime] = utcnow) -> None:
+    def __init__(self, config: Configuration, clock: Callable[[], datetime] = utcnow, *, listen: bool = True,
+                 stop: threading.Event | None = None) -> None:
         settings = config.settings
+        self.opened = threading.Event()
+        self.listeners: list[Listener] = []
+        self.dead_letters: list[DeadLetters] = []
         self._ledger = Ledger(settings.ledger_connection)
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._clock = clock
+        self._handlers: list[Handler] = []
         self._logged: Counter[str] = Counter()
         self._max_backoff = settings.max_backoff
-        build = way_in(config, self._ledger)
+        self._way_in = way_in(config, self._ledger)
+        self._targets = [target.name for target in config.targets]
+        if listen:
+            self._listen(config)
+        self._parts: list[Background] = [*self.listeners, *self.dead_letters,
+                                         Background('counts', every(COUNTS_EVERY, self._log_counts))]
 
-        def handler(queue: Queue) -> Handler:
-            return Handler(build(queue), clock, self._stop, settings.max_backoff)
-
-        handlers = [handler(queue) for queue in config.sources.queues.values()]
+    def _listen(self, config: Configuration) -> None:
+        settings = config.settings
+        handlers = [self.handler(queue) for queue in config.sources.queues.values()]
         self.listeners = [Listener(config.conf, handle, batch_size=settings.batch_size,
                                    batch_timeout=settings.batch_timeout, max_backoff=settings.max_backoff)
                           for handle in handlers]
-        self.dead_letters = []
         for endpoint in config.sources.endpoints.values():
             if endpoint.dead_letter is None:
                 continue
-            stray = handler(dead_letter_queue(endpoint))
+            stray = self.handler(dead_letter_queue(endpoint))
             at_broker = {name: handle for handle in handlers if handle.collect.queue.endpoint == endpoint
                          for name in handle.collect.queue.amqp_names}
-            handlers.append(stray)
             self.dead_letters.append(DeadLetters(config.conf, at_broker, stray, settings.max_backoff))
-        self._handlers = handlers
-        self._parts: list[Background] = [*self.listeners, *self.dead_letters,
-                                         Background('counts', every(COUNTS_EVERY, self._log_counts))]
 
     def start(self) -> None:
         """Open the ledger, waiting for it if need be, and begin to listen.
@@ -114,8 +132,22 @@ class Collecting:
         """
         if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff):
             return
+        self.opened.set()
         for part in self._parts:
             part.start()
+
+    def handler(self, queue: Queue) -> Handler:
+        """Build what has messages collected as those of a queue; they are counted with the others."""
+        return self._handler(self._way_in(queue))
+
+    def sample_handler(self) -> Handler:
+        """Build what has samples collected that Ceilometer's own pipeline publishes (:func:`.decode_sample`)."""
+        return self._handler(Collector(SAMPLES, decode_sample, lambda notification, _: notification.readings,
+                                       lambda *_: (), ledger=self._ledger, targets=self._targets))
+
+    def _handler(self, collect: Collector) -> Handler:
+        self._handlers.append(Handler(collect, self._clock, self._stop, self._max_backoff))
+        return self._handlers[-1]
 
     def stop(self) -> None:
         """Finish and acknowledge what is in flight, and disconnect."""
@@ -142,22 +174,29 @@ class Delivering:
     """Every publisher of a process, a thread each, the ledger that they empty, and what folds and settles its lives.
 
     :param clock: tells the time
+    :param stop: as :class:`Collecting` takes it
     :raises ConfigError: a publisher cannot be loaded
     """
 
-    def __init__(self, config: Configuration, clock: Callable[[], datetime] = utcnow) -> None:
+    def __init__(self, config: Configuration, clock: Callable[[], datetime] = utcnow, *,
+                 stop: threading.Event | None = None) -> None:
         settings = config.settings
-        publishers = load_publishers(config.targets, config.conf)
+        targets = (*config.targets, *config.event_targets)
+        publishers = load_publishers(targets, config.conf)
         self._ledger = Ledger(settings.ledger_connection)
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._clock = clock
         self._max_backoff = settings.max_backoff
         self._retention = timedelta(days=settings.seen_retention)
-        self._known = {target.name for target in config.targets}
+        self._told = [target.name for target in config.targets]
+        self._known = {target.name for target in targets}
         reckon = reckoner(config)
         self.settler = Settler(self._ledger, reckon.as_before, settings)
-        self.deliverers = [Deliverer(self._ledger, publisher, reckon, holder=settings.identity, clock=clock,
-                                     max_backoff=settings.max_backoff) for publisher in publishers]
+        self.deliverers = [
+            Deliverer(self._ledger, publisher, reckon if target.content == 'samples' else None,
+                      holder=settings.identity, clock=clock, max_backoff=settings.max_backoff,
+                      content=CONTENTS[target.content])
+            for target, publisher in zip(targets, publishers, strict=True)]
         self._parts = [*(Background(f'deliver-{deliverer.name}', deliverer.run) for deliverer in self.deliverers),
                        Background('settle', self._settle),
                        Background('prune', every(PRUNE_EVERY, self._prune))]
@@ -167,7 +206,7 @@ class Delivering:
 
         :raises ConfigError: the ledger's connection cannot be right
         """
-        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff, targets=self._known):
+        if not open_ledger(self._ledger, self._clock, self._stop, self._max_backoff, targets=self._told):
             return
         with contextlib.suppress(Unavailable):
             for target, parcels in sorted(self._ledger.backlog().items()):

@@ -86,6 +86,21 @@ def broker_connection(transport: Any) -> Iterator[kombu.Connection]:
             yield connection
 
 
+def depth(connection: kombu.Connection, name: str) -> tuple[int, int] | None:
+    """Tell how many messages wait in a RabbitMQ queue, and how many consumers it has; None if there is no such queue.
+
+    Nothing is declared. Messages that a consumer has and has not acknowledged do not wait.
+
+    :raises Unavailable: the broker does not tell
+    """
+    with failures(), connection.channel() as channel:
+        try:
+            found = channel.queue_declare(name, passive=True)
+        except amqp.NotFound:
+            return None
+    return found.message_count, found.consumer_count
+
+
 def drain(connection: kombu.Connection, seconds: float) -> None:
     """Have a connection's consumers called for what arrives within some seconds."""
     with contextlib.suppress(TimeoutError):

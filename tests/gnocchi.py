@@ -114,10 +114,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.server.resources[name].update(body)
         return 200, ''
 
+    def _search_resources(self, kind: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if kind not in self.server.types:
+            return 404, f'Resource type {kind} does not exist'
+        (name, value), = body['='].items()
+        return 200, [one for one in self.server.resources.values() if one['type'] == kind and one.get(name) == value]
+
     def _wrong(self, kind: str, body: dict[str, Any]) -> tuple[int, Any] | None:
         if kind not in self.server.types:
             return 404, f'Resource type {kind} does not exist'
-        for name in body.keys() - {'id', 'project_id', 'user_id'}:
+        for name in body.keys() - {'id', 'project_id', 'user_id', 'started_at', 'ended_at'}:
             if name not in self.server.types[kind]:
                 return 400, _invalid(f"extra keys not allowed @ data['{name}']", name)
             longest = self.server.types[kind][name].get('max_length', 255)
@@ -139,6 +145,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _create_type(self, body: dict[str, Any]) -> tuple[int, Any]:
         return _created('Resource type', body['name'], self.server.types, body['attributes'])
+
+    def _list_types(self) -> tuple[int, Any]:
+        return 200, [{'name': name, 'attributes': attributes} for name, attributes in self.server.types.items()]
 
     def _show_type(self, name: str) -> tuple[int, Any]:
         status, attributes = _found('Resource type', name, self.server.types)
@@ -167,10 +176,12 @@ _ROUTES = {
     'POST resource/([^/]+)': _Handler._create_resource,
     'PATCH resource/([^/]+)/([^/]+)': _Handler._update_resource,
     'GET resource/generic/([^/]+)': _Handler._show_resource,
+    'POST search/resource/([^/]+)': _Handler._search_resources,
     'POST archive_policy': _Handler._create_policy,
     'GET archive_policy': _Handler._list_policies,
     'GET archive_policy/([^/]+)': _Handler._show_policy,
     'POST resource_type': _Handler._create_type,
+    'GET resource_type': _Handler._list_types,
     'GET resource_type/([^/]+)': _Handler._show_type,
     'PATCH resource_type/([^/]+)': _Handler._update_type,
 }

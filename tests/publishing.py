@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of publishers share: samples, targets, a configuration of Ceilometer's."""
+"""What the tests of publishers share: samples, events, targets, a configuration of Ceilometer's."""
 
 import os
 import tempfile
 import unittest
+from datetime import datetime
 from typing import Any
 
 from ceilometer import service
+from ceilometer.event.models import Event, Trait
 from ceilometer.sample import Sample
 
 from ceilometer_paas.config.pipeline import Target
@@ -23,14 +25,14 @@ def conf(test: unittest.TestCase, text: str = '') -> Any:
     return service.prepare_service(argv=['ceilometer-paas'], config_files=[path])
 
 
-def target(url: str, line: int = 7) -> Target:
+def target(url: str, line: int = 7, content: str = 'samples') -> Target:
     return Target(name=f'sink: {url.partition("://")[0]}', sink='sink', url=url, patterns=(('*',),),
-                  file='paas_pipeline.yaml', line=line)
+                  file='paas_pipeline.yaml', line=line, content=content)
 
 
-def publisher(test: unittest.TestCase, url: str, text: str = '') -> Publisher:
+def publisher(test: unittest.TestCase, url: str, text: str = '', content: str = 'samples') -> Publisher:
     """Load the one publisher of a URL."""
-    one, = load_publishers([target(url)], conf(test, text))
+    one, = load_publishers([target(url, content=content)], conf(test, text))
     return one
 
 
@@ -45,3 +47,13 @@ def samples(count: int, name: str = 'memory', resource_id: str | None = None, **
 
 def ids(given: Any) -> list[str]:
     return [sample.id for sample in given]
+
+
+def events(count: int, event_type: str = 'compute.instance.create.end', **traits: Any) -> list[Event]:
+    """Make events with the ids 0, 1, ... and, unless traits say otherwise, of resources of their own."""
+    when = datetime.fromisoformat('2026-11-22T09:00:00.250000')
+    return [Event(str(number), event_type, when,
+                  [Trait(name, Trait.TEXT_TYPE, value) for name, value in
+                   {'resource_id': f'resource-{number}', 'note': 'é\n', **traits}.items()]
+                  + [Trait('launched_at', Trait.DATETIME_TYPE, when), Trait('vcpus', Trait.INT_TYPE, number)], {})
+            for number in range(count)]

@@ -10,7 +10,7 @@ from typing import Any
 from cliff import command
 
 from ceilometer_paas import transport
-from ceilometer_paas.config import meters, options
+from ceilometer_paas.config import doors, meters, options
 from ceilometer_paas.config.lifecycles import Lifecycle
 from ceilometer_paas.config.load import Configuration, load
 from ceilometer_paas.config.sources import Endpoint, Sources
@@ -44,13 +44,14 @@ class Check(command.Command):  # type: ignore[misc]
             failed.append(str(error))
         else:
             failed += self._look(config, parsed_args.connect)
+        failed += map(str, doors.mistakes(conf))
         failed += unusable_ledger(conf)
         for line in failed:
             print(line, file=self.app.stderr)
         if not failed:
             print(f'ok: {len(config.sources.endpoints)} endpoints, {len(config.sources.queues)} queues, '
                   f'{len(config.meters)} meter definitions, {len(config.lifecycles)} lifecycle definitions, '
-                  f'{len(config.targets)} publishers', file=self.app.stdout)
+                  f'{len(config.targets) + len(config.event_targets)} publishers', file=self.app.stdout)
         return 1 if failed else 0
 
     def _look(self, config: Configuration, connect: bool) -> Iterator[str]:
@@ -95,6 +96,7 @@ def notes(config: Configuration) -> Iterator[str]:
     twice = meters.overlap(config.meters, config.conf)
     if twice:
         yield f'Ceilometer\'s own notification agent, where it runs, publishes these too: {", ".join(twice)}'
+    yield from doors.notes(config.conf, sources, twice)
     for meter in config.meters:
         if not sources.queues_of(meter.name):
             yield f'{meter.file}:{meter.line}: {meter.name} is inactive: no metric type of the source map covers it'

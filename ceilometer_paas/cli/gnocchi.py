@@ -3,6 +3,7 @@
 
 import argparse
 import logging
+from collections.abc import Iterable
 from typing import Any
 from urllib import parse as urls
 
@@ -10,6 +11,7 @@ from cliff import lister
 
 from ceilometer_paas.cli.common import Columns
 from ceilometer_paas.config.load import load
+from ceilometer_paas.config.pipeline import Target
 from ceilometer_paas.errors import ConfigError, Problem
 from ceilometer_paas.publish import gnocchi_types
 
@@ -33,7 +35,9 @@ class GnocchiUpgrade(lister.Lister):  # type: ignore[misc]
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         """Create what is missing, and give a row for each archive policy and resource type."""
         conf, file = self.app.conf, parsed_args.resources_definition_file
-        definitions = [gnocchi_types.load_definitions(conf, file)] if file else _of_pipeline(conf)
+        definitions = ([gnocchi_types.load_definitions(conf, file)] if file else
+                       definitions_of(load(conf).targets, conf) or
+                       [gnocchi_types.load_definitions(conf, gnocchi_types.DEFAULT_FILE)])
         logging.getLogger('keystoneauth').setLevel(logging.ERROR)  # its warnings say first what the error says
         rows, notes = gnocchi_types.upgrade(conf, definitions)
         for note in notes:
@@ -41,14 +45,14 @@ class GnocchiUpgrade(lister.Lister):  # type: ignore[misc]
         return ('kind', 'name', 'action'), rows
 
 
-def _of_pipeline(conf: Any) -> list[gnocchi_types.Definitions]:
-    """Read the file of each gnocchi publisher; without one, the file that it would have.
+def definitions_of(targets: Iterable[Target], conf: Any) -> list[gnocchi_types.Definitions]:
+    """Read the file of each gnocchi publisher.
 
-    :raises ConfigError: the configuration cannot be used
+    :raises ConfigError: mistakes in them
     """
     definitions: dict[str, gnocchi_types.Definitions] = {}
     problems: list[Problem] = []
-    for target in load(conf).targets:
+    for target in targets:
         url = urls.urlsplit(target.url)
         if url.scheme == 'gnocchi':
             try:
@@ -59,4 +63,4 @@ def _of_pipeline(conf: Any) -> list[gnocchi_types.Definitions]:
                 problems.append(Problem(target.file, target.line, str(error)))
     if problems:
         raise ConfigError(problems)
-    return list(definitions.values()) or [gnocchi_types.load_definitions(conf, gnocchi_types.DEFAULT_FILE)]
+    return list(definitions.values())

@@ -16,8 +16,9 @@ from ceilometer_paas.config import options
 
 NAMESPACE = 'ceilometer_paas.cli'
 
-# Where an agent logs is no place for whoever runs a command, and may not be writable to them.
-_NO_LOG = ('--log-file=', '--log-dir=', '--log-config-append=', '--nouse-syslog', '--nouse-journal')
+NO_LOG = ('--log-file=', '--log-dir=', '--log-config-append=', '--nouse-syslog', '--nouse-journal')
+"""Where an agent logs is no place for whoever runs a command, and may not be writable to them."""
+
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
@@ -59,7 +60,7 @@ class PaasApp(app.App):  # type: ignore[misc]
 
         :raises ConfigError: a file cannot be read
         """
-        conf = options.prepare([self.NAME, *arguments, *_NO_LOG])
+        conf = options.prepare([self.NAME, *arguments, *NO_LOG])
         self.configure_logging()
         return conf
 
@@ -82,14 +83,19 @@ class PaasApp(app.App):  # type: ignore[misc]
         self.run_subcommand(['help'])
 
 
+def print_anything() -> None:
+    """Have characters that the terminal lacks escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     :param argv: its arguments; by default the program's own
     :return: the exit status
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors='backslashreplace')  # a terminal may lack characters
+    print_anything()
     status: int = PaasApp().run(list(sys.argv[1:] if argv is None else argv))
     return status

@@ -79,7 +79,7 @@ class QuarantineShow(show.ShowOne):  # type: ignore[misc]
 
 
 class QuarantineRelease(lister.Lister):  # type: ignore[misc]
-    """Try rows again: messages are decoded anew, samples go back to the publisher that refused them.
+    """Try rows again: messages are decoded anew, samples and events go back to the publisher that refused them.
 
     Statements are made anew, with the next revision, for every publisher. What is recorded leaves the quarantine and is
     published by the agent; what is refused again stays.

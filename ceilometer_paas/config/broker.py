@@ -68,6 +68,22 @@ def parse(conf: Any, url: str | None) -> Broker:
     return Broker(group, parsed.virtual_host or '/', hosts or frozenset({('localhost', _AMQP_PORT)}))
 
 
+def read_bus(parsed: urls.SplitResult) -> tuple[str | None, list[str] | None]:
+    """Read the URL of a ``paasbus://`` publisher.
+
+    :return: the transport URL that it stands for, None for the deployment's own; and the topics, None for those of
+        ``[oslo_messaging_notifications]``
+    :raises ValueError: it has what only a URL with a host may have
+    """
+    query = urls.parse_qs(parsed.query, keep_blank_values=True)
+    topics = query.pop('topic', None)
+    if parsed.netloc:
+        return urls.urlunsplit(('rabbit', parsed.netloc, parsed.path, urls.urlencode(query, doseq=True), '')), topics
+    if query or parsed.path:
+        raise ValueError('a URL without a host has neither a virtual host nor options but topic')
+    return None, topics
+
+
 def agents_queues(conf: Any) -> frozenset[str]:
     """Name the AMQP queues that Ceilometer's notification agent consumes."""
     return frozenset(f'{topic}.{priority}' for topic in _notifications(conf).topics for priority in PRIORITIES)
@@ -75,7 +91,11 @@ def agents_queues(conf: Any) -> frozenset[str]:
 
 def agents_brokers(conf: Any) -> Iterator[Broker]:
     """Find the brokers on which it does; a URL that is wrong is the agent's matter."""
-    for url in conf.notification.messaging_urls or [None]:
+    try:
+        urls_of_agent = conf.notification.messaging_urls or [None]
+    except AttributeError:  # what oslo.config raises for a value with the name of an option that there is not
+        return
+    for url in urls_of_agent:
         try:
             yield parse(conf, url)
         except ValueError:

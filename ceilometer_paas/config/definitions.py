@@ -92,14 +92,16 @@ class Definitions:
             except re.error as error:
                 self.wrong(cfg, 'event_type', f'{reader.shown(word)} is not a regular expression: {error}')
 
-    def path(self, cfg: reader.Map, key: str, value: Any, constants: tuple[type, ...] = ()) -> Path | None:
+    def path(self, cfg: reader.Map, key: str, value: Any, constants: tuple[type, ...] = (), *,
+             also: tuple[str, ...] = ()) -> Path | None:
         """Read a path: JSONPath, a list of them, or either with a trait plug-in.
 
         :param key: where it stands in `cfg`
         :param value: the path
         :param constants: what may stand in its stead: a whole number (int), a word that no path can follow (str)
+        :param also: further keys that a path with a plug-in may have; whoever asks has looked at them
         """
-        if isinstance(value, reader.Map) and not self._has_fields(value):
+        if isinstance(value, reader.Map) and not self._has_fields(value, also):
             return None
         fields = value['fields'] if isinstance(value, reader.Map) else value
         texts = fields if isinstance(fields, list) and fields else [fields]
@@ -122,9 +124,10 @@ class Definitions:
             self.wrong(cfg, key, f'the plug-in does not take these parameters: {error}')
         return None
 
-    def _has_fields(self, value: reader.Map) -> bool:
+    def _has_fields(self, value: reader.Map, also: tuple[str, ...]) -> bool:
         """Tell whether a path's fields and plug-in, if it has one, are described as Ceilometer reads them."""
-        if not reader.check_keys(value, self._problems, required=('fields',), optional=('plugin',), what='a path'):
+        if not reader.check_keys(value, self._problems, required=('fields',), optional=('plugin', *also),
+                                 what='a path'):
             return False
         plugin = value.get('plugin', '')
         if isinstance(plugin, reader.Map):

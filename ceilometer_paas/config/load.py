@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ceilometer_paas.config import lifecycles, meters, options
-from ceilometer_paas.config.pipeline import Target, load_pipeline
-from ceilometer_paas.config.reader import Problems, did_you_mean, find, not_found, shown
+from ceilometer import pipeline
+
+from ceilometer_paas.config import doors, lifecycles, meters, options
+from ceilometer_paas.config.event_definitions import load_event_definitions
+from ceilometer_paas.config.pipeline import Target, load_event_pipeline, load_pipeline
+from ceilometer_paas.config.reader import Map, Problems, did_you_mean, find, not_found, shown
 from ceilometer_paas.config.sources import Sources, load_sources
 from ceilometer_paas.errors import ConfigError
 
@@ -25,6 +28,8 @@ class Configuration:
     :ivar conf: for Ceilometer's and oslo.messaging's own classes
     :ivar settings: not shown, for the ledger's password
     :ivar targets: in the order of the pipeline
+    :ivar events: definitions of events, as Ceilometer's converter takes them; none unless events are published
+    :ivar event_targets: in the order of Ceilometer's pipeline of events; none unless events are published
     """
 
     conf: Any
@@ -33,6 +38,8 @@ class Configuration:
     meters: tuple[meters.Meter, ...]
     lifecycles: tuple[lifecycles.Lifecycle, ...]
     targets: tuple[Target, ...]
+    events: tuple[Map, ...] = ()
+    event_targets: tuple[Target, ...] = ()
 
 
 def load(conf: Any, try_targets: Callable[[Sequence[Target], Any], object] | None = None) -> Configuration:
@@ -51,14 +58,40 @@ def load(conf: Any, try_targets: Callable[[Sequence[Target], Any], object] | Non
     of_lives = lifecycles.load_lifecycles(_find_directories(conf, 'lifecycle_definitions_dirs', problems), problems)
     pipeline_path = _find_file(conf, 'pipeline_cfg_file', problems)
     targets = load_pipeline(pipeline_path, problems) if pipeline_path else ()
+    events, event_targets = _load_events(conf, targets, problems)
+    loadable = doors.check(conf, targets, problems)
+    if sources is not None and _value(conf, 'sample_endpoint'):
+        doors.check_endpoint(conf, sources, problems)
     if try_targets is not None:
         try:
-            try_targets(targets, conf)
+            try_targets((*loadable, *event_targets), conf)
         except ConfigError as error:
             problems.extend(error.problems)
     problems.check()
     assert sources is not None
-    return Configuration(conf, options.settings(conf), sources, meters=of_meters, lifecycles=of_lives, targets=targets)
+    return Configuration(conf, options.settings(conf), sources, meters=of_meters, lifecycles=of_lives, targets=targets,
+                         events=events, event_targets=event_targets)
+
+
+def _load_events(conf: Any, targets: Sequence[Target],
+                 problems: Problems) -> tuple[tuple[Map, ...], tuple[Target, ...]]:
+    """Read what concerns events, if they are published: their definitions, and where they go."""
+    if not _value(conf, 'publish_events'):
+        return (), ()
+    path = _find_file(conf, 'event_definitions_cfg_file', problems)
+    definitions = load_event_definitions(path, problems) if path else ()
+    name = conf.event_pipeline_cfg_file
+    path = find(conf, name) or os.path.join(os.path.dirname(pipeline.__file__), 'data', name)  # as Ceilometer does
+    if not os.path.exists(path):
+        problems.add(_CONF, 0, f'[DEFAULT] event_pipeline_cfg_file = {name}: {not_found(name)}')
+        return definitions, ()
+    event_targets = load_event_pipeline(path, problems)
+    taken = {target.name for target in targets}
+    for target in event_targets:
+        if target.name in taken:
+            problems.add(target.file, target.line, f'{target.name} is what a publisher of samples is called, too; '
+                                                   'give the sink another name')
+    return definitions, event_targets
 
 
 def _check_options(conf: Any, problems: Problems) -> None:
@@ -88,7 +121,7 @@ def _value(conf: Any, option: str) -> Any:
     """Read an option of names; one that cannot be read is noted already."""
     try:
         return conf[options.GROUP][option]
-    except AttributeError:
+    except (AttributeError, ValueError):
         return None
 
 

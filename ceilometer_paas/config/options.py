@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from ceilometer_paas.errors import ConfigError, Problem
 GROUP = 'paas'
 
 _SECTION = re.compile(r'\[(.*?)\]')
-_NAME = re.compile(r'([^\s#;:=][^:=]*?)\s*[:=]')
+_ASSIGNED = re.compile(r'([^\s#;:=][^:=]*?)\s*[:=]\s*(.*)')
 
 
 class _Time(types.ConfigType):  # type: ignore[misc]
@@ -68,6 +68,20 @@ OPTS = [
     cfg.StrOpt('pipeline_cfg_file', default='paas_pipeline.yaml',
                help='What is published where, in the format of Ceilometer\'s pipeline.yaml. Looked up as '
                     'sources_file is.'),
+    cfg.BoolOpt('publish_events', default=False,
+                help='Whether each message that is recorded also becomes an event, by Ceilometer\'s own converter, and '
+                     'is published to the sinks of Ceilometer\'s [DEFAULT] event_pipeline_cfg_file. Do not have '
+                     'ceilometer-agent-notification publish events of the same messages: each would come twice.'),
+    cfg.StrOpt('event_definitions_cfg_file', default='ceilometer_paas/event_definitions.yaml',
+               help='With publish_events, which traits the events have, in the format of Ceilometer\'s '
+                    'event_definitions.yaml. Looked up as sources_file is.'),
+    cfg.BoolOpt('sample_endpoint', default=False,
+                help='Whether ceilometer-agent-notification, by its meter pipeline, records what its own bus brings: '
+                     'for those who keep only that pipeline on a bus which all services share, and no queues of ours. '
+                     'A message is taken as if it came from the queue of the source map that would get a copy of it, '
+                     'so that one which comes by both counts once. What is recorded is published from that agent\'s '
+                     'process, too. Without it, the sample endpoint of this package, which that agent always loads, '
+                     'does nothing.'),
     cfg.IntOpt('workers', default=1, min=1,
                help='How many processes collect. Delivery has a process of its own besides them.'),
     cfg.IntOpt('batch_size', default=200, min=1, max=10000,
@@ -136,6 +150,9 @@ class Settings:
     meter_definitions_dirs: tuple[str, ...]
     lifecycle_definitions_dirs: tuple[str, ...]
     pipeline_cfg_file: str
+    publish_events: bool
+    event_definitions_cfg_file: str
+    sample_endpoint: bool
     workers: int
     batch_size: int
     batch_timeout: float
@@ -160,36 +177,60 @@ def register(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS, group=GROUP)
 
 
-def prepare(argv: Sequence[str]) -> cfg.ConfigOpts:
+def has_sample_endpoint(conf: cfg.ConfigOpts) -> bool:
+    """Tell whether the sample endpoint is to take messages; a value that is none is left to :func:`settings`."""
+    register(conf)
+    try:
+        return bool(conf[GROUP].sample_endpoint)
+    except ValueError:
+        return True
+
+
+def prepare(argv: Sequence[str], add_arguments: Callable[[cfg.ConfigOpts], object] | None = None) -> cfg.ConfigOpts:
     """Read ceilometer.conf as every program of Ceilometer does: the file that `argv` names, else the usual ones.
 
     :param argv: a program's name, and oslo.config's own arguments
+    :param add_arguments: makes further arguments known, before any is read
     :raises ConfigError: a file cannot be read
     """
+    conf = cfg.ConfigOpts()
+    if add_arguments is not None:
+        add_arguments(conf)
     try:
-        conf = service.prepare_service(list(argv))
+        conf = service.prepare_service(list(argv), conf=conf)
     except cfg.Error as error:
         raise ConfigError([Problem('ceilometer.conf', 0, ' '.join(str(error).split()))]) from None
     except OSError as error:
         raise ConfigError([Problem(str(error.filename), 0, f'cannot be read: {error.strerror}')]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem('ceilometer.conf', 0, f'it is not UTF-8: {error.reason} (the byte '
+                                                         f'0x{error.object[error.start]:02x})')]) from None
     logging.getLogger('alembic').setLevel(logging.WARNING)
     return conf
+
+
+def written(conf: cfg.ConfigOpts, section: str) -> Iterator[tuple[str, int, str, str]]:
+    """Read what stands in a section of ceilometer.conf and of the files beside it: file, line, name and value.
+
+    :param section: in small letters
+    """
+    files = list(conf.config_file or ())
+    for directory in conf.config_dir or ():
+        files += sorted(glob.glob(os.path.join(glob.escape(directory), '*.conf')))
+    for file in files:
+        here = ''
+        with open(file, encoding='utf-8', errors='replace') as lines:
+            for number, line in enumerate(lines, 1):
+                if found := _SECTION.match(line):
+                    here = found[1].lower()
+                elif here == section and (found := _ASSIGNED.match(line)):
+                    yield file, number, found[1], found[2].strip()
 
 
 def unknown(conf: cfg.ConfigOpts) -> Iterator[tuple[str, int, str]]:
     """Find names in our section that are no options, which oslo.config passes over: file, line and name."""
     known = {name for option in OPTS for name in (option.name, option.dest)}
-    files = list(conf.config_file or ())
-    for directory in conf.config_dir or ():
-        files += sorted(glob.glob(os.path.join(glob.escape(directory), '*.conf')))
-    for file in files:
-        section = ''
-        with open(file, encoding='utf-8', errors='replace') as lines:
-            for number, line in enumerate(lines, 1):
-                if found := _SECTION.match(line):
-                    section = found[1].lower()
-                elif section == GROUP and (found := _NAME.match(line)) and found[1] not in known:
-                    yield file, number, found[1]
+    return ((file, line, name) for file, line, name, _ in written(conf, GROUP) if name not in known)
 
 
 def settings(conf: cfg.ConfigOpts) -> Settings:

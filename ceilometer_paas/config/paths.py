@@ -58,7 +58,9 @@ class Definition(declarative.Definition):  # type: ignore[misc]
         trees = [_tree(match) for match in found if match]
         if len(trees) < len(texts):
             return super().make_getter(fields)
-        return functools.reduce(jsonpath.Union, trees).find
+        # Ceilometer's converter of events makes its definitions anew, and finds what is in this cache.
+        getter = self.GETTERS_CACHE[fields] = functools.reduce(jsonpath.Union, trees).find
+        return getter
 
 
 def _tree(plain: re.Match[str]) -> Any:

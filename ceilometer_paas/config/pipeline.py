@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``paas_pipeline.yaml``, in the format of Ceilometer's ``pipeline.yaml`` -> what is published where."""
+"""Pipelines in Ceilometer's format, in -> what is published where, out.
+
+``paas_pipeline.yaml``, in the format of ``pipeline.yaml``, says it of samples; Ceilometer's own
+``event_pipeline.yaml`` says it of events.
+"""
 
 import functools
 import itertools
@@ -7,10 +11,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib import parse as urls
 
-from ceilometer.pipeline.base import PipelineException
+from ceilometer.pipeline.base import PipelineException, PipelineSource
+from ceilometer.pipeline.event import EventSource
 from ceilometer.pipeline.sample import SampleSource
 
 from ceilometer_paas.config.reader import NAME, Map, Problems, Seq, check_keys, did_you_mean, is_name, read_map, shown
@@ -24,14 +29,16 @@ _REMEMBERED = 4096  # meters: a custom service may send new ones without end
 
 @dataclass(frozen=True)
 class Target:
-    """A publisher of a sink, and which meters go to it.
+    """A publisher of a sink, and which meters, or types of events, go to it.
 
-    :ivar name: ``<sink>: <scheme>://<host><path>``, by which the ledger knows it. Of several in a sink that differ only
-        in their queries, the second ends in ``#2``, and so on: their order is their identity.
+    :ivar name: ``<sink>: <scheme>://<host><path>``, by which the ledger knows it; of one that gets events, ``event``
+        and a blank come before it. Of several in a sink that differ only in their queries, the second ends in ``#2``,
+        and so on: their order is their identity.
     :ivar url: the publisher's URL, with its secrets
-    :ivar patterns: the `meters` of each source that feeds the sink
-    :ivar supports: meter -> whether any source lets it pass, as Ceilometer decides it; a meter that several let pass is
-        published once all the same
+    :ivar patterns: the `meters` or `events` of each source that feeds the sink
+    :ivar content: ``samples`` or ``events``
+    :ivar supports: meter, or type of event -> whether any source lets it pass, as Ceilometer decides it; what several
+        let pass is published once all the same
     """
 
     name: str
@@ -40,22 +47,50 @@ class Target:
     patterns: tuple[tuple[str, ...], ...]
     file: str
     line: int
+    content: str = 'samples'
     supports: Callable[[str], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         @functools.lru_cache(_REMEMBERED)
-        def supports(meter: str) -> bool:
-            return any(SampleSource.is_supported(patterns, meter) for patterns in self.patterns)
+        def supports(name: str) -> bool:
+            return any(PipelineSource.is_supported(patterns, name) for patterns in self.patterns)
 
         object.__setattr__(self, 'supports', supports)
 
 
+class _Kind(NamedTuple):
+    """A kind of pipeline.
+
+    :ivar content: what flows in it
+    :ivar key: the key of a source that says what it lets pass
+    :ivar prefix: of the names of targets
+    """
+
+    content: str
+    key: str
+    source: Callable[[Mapping[str, Any]], object]
+    prefix: str = ''
+
+
+_SAMPLES = _Kind('samples', 'meters', SampleSource)
+_EVENTS = _Kind('events', 'events', EventSource, 'event ')
+
+
 def load_pipeline(path: str, problems: Problems) -> tuple[Target, ...]:
-    """Read the pipeline; what it gives is incomplete if anything in it is a problem."""
+    """Read the pipeline of samples; what it gives is incomplete if anything in it is a problem."""
+    return _load(path, problems, _SAMPLES)
+
+
+def load_event_pipeline(path: str, problems: Problems) -> tuple[Target, ...]:
+    """Read the pipeline of events, as :func:`load_pipeline` does that of samples."""
+    return _load(path, problems, _EVENTS)
+
+
+def _load(path: str, problems: Problems, kind: _Kind) -> tuple[Target, ...]:
     root = read_map(path, problems, required=('sources', 'sinks'), what='the pipeline')
     if root is None:
         return ()
-    return _PipelineReader(root, problems).targets()
+    return _PipelineReader(root, problems, kind).targets()
 
 
 class _Entry(NamedTuple):
@@ -69,11 +104,12 @@ class _Entry(NamedTuple):
 class _PipelineReader:
     """As much of a pipeline as can be understood, and every mistake on the way."""
 
-    def __init__(self, root: Map, problems: Problems) -> None:
+    def __init__(self, root: Map, problems: Problems, kind: _Kind) -> None:
         self._file = root.file
         self._problems = problems
+        self._kind = kind
         self._sinks = {sink.name: sink for sink in self._entries(root, 'sinks', 'publishers') if sink.name}
-        self._sources = list(self._entries(root, 'sources', 'meters', 'sinks'))
+        self._sources = list(self._entries(root, 'sources', kind.key, 'sinks'))
 
     def targets(self) -> tuple[Target, ...]:
         feeds = self._feeds()
@@ -123,20 +159,20 @@ class _PipelineReader:
         return Seq()
 
     def _feeds(self) -> Mapping[str, list[tuple[str, ...]]]:
-        """Gather the meters that each sink is fed with."""
-        feeds = defaultdict(list)
+        """Gather what each sink is fed with."""
+        feeds, key = defaultdict(list), self._kind.key
         for _, source, words in self._sources:
-            if words['meters']:
+            if words[key]:
                 try:
-                    SampleSource({'name': '', **words})
+                    self._kind.source({'name': '', **words})
                 except PipelineException as error:
-                    self._add(source.lines['meters'],
-                              f'{error.msg}; list the meters to publish, or "*", or those to leave out ("!name")')
+                    self._add(source.lines[key],
+                              f'{error.msg}; list the {key} to publish, or "*", or those to leave out ("!name")')
             for sink, line in zip(words['sinks'], words['sinks'].lines, strict=True):
                 if sink not in self._sinks:
                     meant = did_you_mean(sink, self._sinks) or f'there are {", ".join(self._sinks) or "none"}'
                     self._add(line, f'there is no sink {shown(sink)}; {meant}')
-                feeds[sink].append(tuple(words['meters']))
+                feeds[sink].append(tuple(words[key]))
         return feeds
 
     def _targets_of(self, sink: _Entry, patterns: tuple[tuple[str, ...], ...]) -> Iterator[Target]:
@@ -152,15 +188,15 @@ class _PipelineReader:
                                 'with / ? # @ in a password as %2F %3F %23 %40')
                 continue
             if url in first:
-                self._add(line, f'{place} stands already on line {first[url]}; every sample would be published twice: '
+                self._add(line, f'{place} stands already on line {first[url]}; everything would be published twice: '
                                 'remove one')
             first.setdefault(url, line)
             places[place] += 1
             number = f' #{places[place]}' if places[place] > 1 else ''
-            name = f'{sink.name}: {place}{number}'
+            name = f'{self._kind.prefix}{sink.name}: {place}{number}'
             if len(name) > MAX_NAME:
                 self._add(line, f'the names of the sink, host and path have {len(name)} characters; {MAX_NAME} fit')
-            yield Target(name, sink.name, url, patterns, file=self._file, line=line)
+            yield Target(name, sink.name, url, patterns, file=self._file, line=line, content=self._kind.content)
 
 
 def _is_word(value: object) -> bool:

@@ -122,6 +122,14 @@ def load_sources(path: str, conf: Any, problems: Problems) -> Sources | None:
     return sources if len(problems) == before else None
 
 
+def shared_with_agent(sources: Sources, conf: Any) -> list[Queue]:
+    """Find the queues that get copies of what Ceilometer's notification agent consumes."""
+    consumed, brokers = broker.agents_queues(conf), list(broker.agents_brokers(conf))
+    return [queue for queue in sources.queues.values()
+            if not queue.own_topic and f'{queue.topic}.{queue.priorities[0]}' in consumed
+            and any(broker.parse(conf, queue.endpoint.url).is_same(other) for other in brokers)]
+
+
 class _MapReader:
     """As much of a map as can be understood, and every mistake on the way."""
 

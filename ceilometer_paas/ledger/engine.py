@@ -6,9 +6,10 @@ to oslo.db, but for what a server's administrator may have set otherwise: the is
 character set, and whether it cuts what is too long.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy
@@ -27,6 +28,9 @@ EXPECTED = ('write sqlite:////path/to/file, postgresql+psycopg2://user:password@
 
 LOCK_TIMEOUT = 10.0
 """Seconds that a transaction waits for another process's, on SQLite."""
+
+CONNECT_TIMEOUT = 10
+"""Seconds after which PostgreSQL, or what answers in its place, cannot be reached; PyMySQL has the same by itself."""
 
 _SQLITE_SETTINGS = (
     'PRAGMA journal_mode = WAL',
@@ -150,9 +154,12 @@ def _create_sqlite(url: sqlalchemy.URL) -> sqlalchemy.Engine:
         connection.isolation_level = None  # transactions begin below, not where sqlite3 would begin them
         for setting in _SQLITE_SETTINGS:
             connection.execute(setting)
+        [(_, _, record.info['path'])] = connection.execute('PRAGMA database_list')
+        record.info['file'] = os.stat(record.info['path'])
 
     @event.listens_for(engine, 'begin')
     def begin(connection: sqlalchemy.Connection) -> None:
+        _check_file(**connection.info)
         # A transaction that reads first and writes later would be refused, at once, when another wrote in between.
         reading = connection.get_execution_options().get('reading', False)
         connection.exec_driver_sql('BEGIN' if reading else 'BEGIN IMMEDIATE')
@@ -160,7 +167,21 @@ def _create_sqlite(url: sqlalchemy.URL) -> sqlalchemy.Engine:
     return engine
 
 
+def _check_file(path: str, file: os.stat_result) -> None:
+    """Look whether a SQLite file still is where it was opened: what is written to one that is gone is lost.
+
+    :raises Unavailable: it is not
+    """
+    with suppress(FileNotFoundError):
+        if os.path.samestat(file, os.stat(path)):
+            return
+    raise Unavailable(f'the ledger: {path} was removed or replaced while it was open; put it back, or restart '
+                      'the agent')
+
+
 def _create_server(url: sqlalchemy.URL) -> sqlalchemy.Engine:
+    if url.get_backend_name() == 'postgresql' and 'connect_timeout' not in url.query:
+        url = url.update_query_dict({'connect_timeout': str(CONNECT_TIMEOUT)})
     if url.get_backend_name() == 'mysql' and 'charset' not in url.query:
         url = url.update_query_dict({'charset': 'utf8mb4'})  # oslo.db's default knows only 3-byte characters
     engine: sqlalchemy.Engine = engines.create_engine(url, max_retries=0, mysql_sql_mode=_SQL_MODE)

@@ -14,8 +14,8 @@ MAX_PARCEL = 1024 * 1024
 
 
 def put(connection: sa.Connection, source_id: int, target_ids: Collection[int], items: Iterable[str]) -> None:
-    """Put messages, each ``[message_id, readings]``, into the outbox for some targets."""
-    for body in parcels(items):
+    """Put messages, each ``[message_id, readings]`` or ``[message_id, event]``, into the outbox for some targets."""
+    for body in parcels(items) if target_ids else ():
         parcel_id = insert(connection, outbox, source_id=source_id, size=len(body), body=body)
         connection.execute(delivery.insert(), [{'target_id': target_id, 'outbox_id': parcel_id}
                                                for target_id in target_ids])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quarantine's rows, within a transaction of :mod:`ceilometer_paas.ledger.store`.
 
-A row is a message, a sample, or facts of one resource. Its code tells which: a sample's begins with ``publish.``, that
-of facts with ``fold.``.
+A row is a message, a sample or an event, or facts of one resource. Its code tells which: that of a sample or an event
+begins with ``publish.``, that of facts with ``fold.``.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ MAX_BODY = 4 * 1024 * 1024
 """Characters of a body that are kept; the bodies are ASCII, and MariaDB takes 16 MB at once by default."""
 
 SAMPLES = 'publish.'
-"""How the codes of refused samples begin."""
+"""How the codes of refused samples and events begin."""
 
 FACTS = 'fold.'
 """How the codes of facts begin that were not folded."""
@@ -52,7 +52,7 @@ class Row:
 
     @property
     def is_sample(self) -> bool:
-        """Whether this is a sample that a publisher refused."""
+        """Whether this is a sample, or an event, that a publisher refused."""
         return self.code.startswith(SAMPLES)
 
     @property

@@ -241,6 +241,9 @@ recounted = sa.Table(
                         name='uniq_recounted0project_id0begins_at0resource_type'),
     sqlite_autoincrement=True, **_MARIADB)
 
+STATES = ('absent', 'behind', 'current')
+"""What a ledger's tables can be: not there yet, those of an earlier version, or those of this one."""
+
 FOREVER = (1 << 63) - 1
 """``ends_at`` of an interval that lasts."""
 
@@ -280,9 +283,10 @@ def upgrade(engine: sa.Engine) -> None:
         _upgrade(engine, _config())
 
 
-def check(engine: sa.Engine) -> None:
+def check(engine: sa.Engine) -> str:
     """Look whether :func:`upgrade` could do its work, and change nothing.
 
+    :returns: one of :data:`STATES`
     :raises ConfigError: as :func:`upgrade`
     :raises Unavailable: as :func:`upgrade`
     """
@@ -291,9 +295,9 @@ def check(engine: sa.Engine) -> None:
         if not os.access(above, os.W_OK | os.X_OK):
             raise problem(f'{_path(engine)} does not exist, and this user cannot write in {above}; '
                           'make the directory, and let the user of the agent write there')
-        return
+        return 'absent'
     with _classified():
-        _is_current(engine, ScriptDirectory.from_config(_config()))
+        return _state(engine, ScriptDirectory.from_config(_config()))
 
 
 def _path(engine: sa.Engine) -> Path:
@@ -319,7 +323,7 @@ def _classified() -> Iterator[None]:
 
 def _upgrade(engine: sa.Engine, config: Config) -> None:
     for attempt in range(_ATTEMPTS):
-        if _is_current(engine, ScriptDirectory.from_config(config)):
+        if _state(engine, ScriptDirectory.from_config(config)) == 'current':
             return
         try:
             with _ALEMBIC, engine.begin() as connection:
@@ -334,8 +338,8 @@ def _upgrade(engine: sa.Engine, config: Config) -> None:
             return
 
 
-def _is_current(engine: sa.Engine, scripts: ScriptDirectory) -> bool:
-    """Tell whether nothing is left to be done.
+def _state(engine: sa.Engine, scripts: ScriptDirectory) -> str:
+    """Tell what is left to be done.
 
     :raises ConfigError: the database's revision is unknown
     """
@@ -345,7 +349,7 @@ def _is_current(engine: sa.Engine, scripts: ScriptDirectory) -> bool:
     if current is not None and current not in known:
         raise problem(f'the ledger\'s schema is at revision {current}, and this program knows revisions up to '
                       f'{known[0]}; install the newer program that wrote it, or name a database of the ledger\'s own')
-    return current == known[0]
+    return 'absent' if current is None else 'current' if current == known[0] else 'behind'
 
 
 def _needs_operator(error: BaseException) -> bool:

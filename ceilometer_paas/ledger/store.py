@@ -79,37 +79,40 @@ class Ledger:
         """
         schema.upgrade(self._engine)
 
-    def check(self) -> None:
+    def check(self) -> str:
         """Look whether :meth:`upgrade` could do its work, and change nothing.
 
+        :returns: one of :data:`~ceilometer_paas.ledger.schema.STATES`
         :raises ConfigError: as :meth:`upgrade`
         """
-        schema.check(self._engine)
+        return schema.check(self._engine)
 
     def close(self) -> None:
         """Disconnect; another call connects again."""
         self._engine.dispose()
 
     def record(self, source: str, entries: Sequence[Entry], quarantined: Sequence[Quarantined], to: Sequence[str],
-               now: datetime, released: Sequence[int] = ()) -> set[str]:
+               now: datetime, released: Sequence[int] = (), events_to: Sequence[str] = ()) -> set[str]:
         """Record a batch in one transaction: all of it, or nothing.
 
         A message that was seen before changes nothing. An entry whose readings are ``[]`` is seen, but not published.
         Facts are journalled, for :meth:`fold`.
 
         :param source: ``<endpoint>/<exchange>``, within which message ids are unique
-        :param to: names of the publishers that get it; without any, the entries are only seen
+        :param to: names of the publishers that get the readings; without any, the entries are only seen
         :param released: rows that leave the quarantine
+        :param events_to: names of the publishers that get the events
         :returns: the message ids that had been seen, in earlier batches or earlier in this one
         """
         source_id = self._id_of(schema.source, source)
-        target_ids = [self._id_of(schema.target, name) for name in to]
+        target_ids, event_ids = ([self._id_of(schema.target, name) for name in names] for names in (to, events_to))
 
         def work(connection: sa.Connection) -> set[str]:
             seen, new = messages.see(connection, source_id, entries, now)
-            if target_ids:
-                outbox.put(connection, source_id, target_ids, (f'[{_quote(entry.message_id)},{entry.readings}]'
-                                                               for entry in new if entry.readings != '[]'))
+            outbox.put(connection, source_id, target_ids, (f'[{_quote(entry.message_id)},{entry.readings}]'
+                                                           for entry in new if entry.readings != '[]'))
+            outbox.put(connection, source_id, event_ids, (f'[{_quote(entry.message_id)},{entry.event}]'
+                                                          for entry in new if entry.event))
             facts = (f'[{_quote(entry.message_id)},{entry.facts}]' for entry in new if entry.facts)
             lives.put(connection, source_id, outbox.parcels(facts, MAX_STEP), now)
             quarantine.drop(connection, released)
@@ -160,6 +163,11 @@ class Ledger:
         statement = (schema.target.update().where(columns.id == target_id, free)
                      .values(holder=holder, leased_until=now + timedelta(seconds=seconds)))
         return self._write(lambda connection: connection.execute(statement).rowcount == 1)
+
+    def sources(self) -> list[str]:
+        """Name the sources of which anything was ever recorded or set aside; the tables must be there."""
+        with self._read() as connection:
+            return schema.distinct(connection, schema.source.c.name)
 
     def backlog(self) -> dict[str, int]:
         """Count the parcels that wait for each target, targets that the pipeline no longer names included."""

@@ -17,6 +17,8 @@ from ceilometer.sample import Sample
 from oslo_messaging import exceptions
 from oslo_utils import timeutils
 
+from ceilometer_paas.config import broker
+
 MAX_SIZE = 1 << 20
 """Bytes of JSON in one message at most, unless a single sample is larger. RabbitMQ refuses more than 16 MiB."""
 
@@ -85,14 +87,7 @@ class BusPublisher:
     """
 
     def __init__(self, conf: Any, parsed_url: urllib.parse.SplitResult) -> None:
-        query = urllib.parse.parse_qs(parsed_url.query, keep_blank_values=True)
-        topics = query.pop('topic', None)
-        url = None
-        if parsed_url.netloc:
-            url = urllib.parse.urlunsplit(('rabbit', parsed_url.netloc, parsed_url.path,
-                                           urllib.parse.urlencode(query, doseq=True), ''))
-        elif query or parsed_url.path:
-            raise ValueError('a URL without a host has neither a virtual host nor options but topic')
+        url, topics = broker.read_bus(parsed_url)
         self._send = Bus(conf, url, 'ceilometer.paas')
         self._topics: Sequence[str] = topics or conf.oslo_messaging_notifications.topics
         self._secret = conf.publisher.telemetry_secret

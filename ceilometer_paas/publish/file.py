@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples -> lines of a file.
+"""Samples, or events -> lines of a file.
 
 Ceilometer's publisher hides a full disk and an unwritable file (logging's handlers report errors nowhere), goes on
 writing into a file that was deleted, and takes a URL without a path, or with limits that are no numbers, for nothing.
@@ -10,8 +10,10 @@ import logging
 import os
 import stat
 import urllib.parse
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from ceilometer.event.models import Event
 from ceilometer.publisher import file
 from ceilometer.sample import Sample
 
@@ -19,7 +21,7 @@ from ceilometer_paas.errors import Unavailable
 
 
 class FilePublisher(file.FilePublisher):  # type: ignore[misc]
-    """``file:///path?json&max_bytes=&backup_count=``: a line a sample.
+    """``file:///path?json&max_bytes=&backup_count=``: a line a sample or event.
 
     :raises ValueError: the URL cannot be right
     :raises OSError: the file cannot be opened
@@ -48,7 +50,18 @@ class FilePublisher(file.FilePublisher):  # type: ignore[misc]
         :raises OSError: they cannot be written
         :raises Unavailable: the file was deleted meanwhile
         """
-        lines = [json.dumps(sample.as_dict()) if self.output_json else str(sample.as_dict()) for sample in samples]
+        self._append(sample.as_dict() for sample in samples)
+
+    def publish_events(self, events: list[Event]) -> None:
+        """Append a line for each event, as :meth:`publish_samples` does."""
+        self._append((event.as_dict() for event in events), str)  # as Ceilometer writes their times
+
+    def _append(self, items: Iterable[Any], otherwise: Callable[[Any], str] | None = None) -> None:
+        """Append a line for each item.
+
+        :param otherwise: writes what JSON does not know
+        """
+        lines = [json.dumps(item, default=otherwise) if self.output_json else str(item) for item in items]
         try:
             self._reopen()
             # One write for all, unless the file is to be turned over at the very line that is too much.

@@ -33,22 +33,23 @@ _REMEMBERED = 100_000
 """Resources of which it is known by how new a sample they are described; a fifth of a kilobyte each."""
 
 
-class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
-    """``gnocchi://``, with Ceilometer's options. To publish the same samples again changes nothing in Gnocchi.
+class Connected(gnocchi.GnocchiPublisher):  # type: ignore[misc]
+    """Ceilometer's, but it connects when there is something to publish, and a failure to create a resource is raised.
 
-    A sample that is published again with another volume replaces the first. What a resource is like is taken from the
-    newest of its samples.
-
+    :param file: definitions of resources
     :raises ValueError: the URL, its file or the credentials cannot be right
     """
 
     _gnocchi: Any
 
-    def __init__(self, conf: Any, parsed_url: urllib.parse.SplitResult) -> None:
-        self._file, _ = named_in(parsed_url)
+    def __init__(self, conf: Any, parsed_url: urllib.parse.SplitResult, file: str) -> None:
+        self._file = file
         super().__init__(conf, parsed_url)
-        self._failures: list[Exception] = []
-        self._newest = _Newest()
+
+    def connect(self) -> None:
+        """Connect, unless that was done already."""
+        if self._gnocchi is None:
+            self._gnocchi = gnocchi_client.get_gnocchiclient(self.conf, request_timeout=self._timeout)
 
     def _load_definitions(self, conf: Any, archive_policy_override: str | None, _: str) -> Any:
         definitions = load_definitions(conf, self._file, archive_policy_override)
@@ -59,6 +60,35 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
         self._timeout = float(timeout)
         check_credentials(conf)
 
+    def _create_resource(self, resource_type: str, resource: Any) -> None:
+        check(resource)
+        try:
+            super()._create_resource(resource_type, resource)
+        except exceptions.BadRequest:
+            unknown = self._unknown(resource_type, resource)
+            if not unknown:
+                raise
+            super()._create_resource(resource_type, unknown | resource)
+
+    def _unknown(self, resource_type: str, resource: Mapping[str, Any]) -> dict[str, str]:
+        """Give texts that a type requires, as some of Ceilometer's do, and that are not told: empty."""
+        attributes = self._gnocchi.resource_type.get(resource_type)['attributes']
+        return {name: '' for name, attribute in attributes.items()
+                if attribute['required'] and attribute['type'] == 'string' and name not in resource}
+
+
+class GnocchiPublisher(Connected):
+    """``gnocchi://``, with Ceilometer's options. To publish the same samples again changes nothing in Gnocchi.
+
+    A sample that is published again with another volume replaces the first. What a resource is like is taken from the
+    newest of its samples.
+    """
+
+    def __init__(self, conf: Any, parsed_url: urllib.parse.SplitResult) -> None:
+        super().__init__(conf, parsed_url, named_in(parsed_url)[0])
+        self._failures: list[Exception] = []
+        self._newest = _Newest()
+
     def publish_samples(self, samples: list[Sample]) -> Sequence[Refusal]:
         """Store the samples.
 
@@ -67,8 +97,7 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
         :raises Unavailable: Gnocchi lacks a resource type, an attribute of one or an archive policy
         :raises gnocchiclient.exceptions.ClientException: any other error that Gnocchi answers with, or no answer
         """
-        if self._gnocchi is None:
-            self._gnocchi = gnocchi_client.get_gnocchiclient(self.conf, request_timeout=self._timeout)
+        self.connect()
         good, refused = [], []
         for sample in samples:
             if reason := self._misfit(sample):
@@ -82,10 +111,10 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
             self._aggregate_before(good)
             super().publish_samples(good)
         # What may pass comes first: as long as it has not passed, nothing is known of the rest.
-        for failure in sorted(self._failures, key=_is_refusal):
-            if _lacks(failure):
+        for failure in sorted(self._failures, key=is_refusal):
+            if lacks(failure):
                 raise Unavailable(f'{said(failure)}; run: {COMMAND}')
-            raise Refused('publish.refused', said(failure)) if _is_refusal(failure) else failure
+            raise Refused('publish.refused', said(failure)) if is_refusal(failure) else failure
         return refused
 
     def _aggregate_before(self, samples: Sequence[Sample]) -> None:
@@ -96,7 +125,7 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
         restated = {(sample.resource_id, sample.name): sample.timestamp for sample in samples if _is_restated(sample)}
         for (resource_id, metric), timestamp in restated.items():
             with contextlib.suppress(exceptions.NotFound):
-                there = self._gnocchi.metric.get_measures(metric, resource_id=_in_path(resource_id), aggregation='sum',
+                there = self._gnocchi.metric.get_measures(metric, resource_id=in_path(resource_id), aggregation='sum',
                                                           refresh=True, start=timestamp)
                 self._newest.learn(_id(resource_id), max((time.timestamp() for time, _, _ in there), default=0))
 
@@ -121,32 +150,19 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
 
     def _create_resource(self, resource_type: str, resource: Any) -> None:
         try:
-            _check(resource)
-            try:
-                super()._create_resource(resource_type, resource)
-            except exceptions.BadRequest:
-                unknown = self._unknown(resource_type, resource)
-                if not unknown:
-                    raise
-                super()._create_resource(resource_type, unknown | resource)
+            super()._create_resource(resource_type, resource)
         except exceptions.ResourceAlreadyExists:
             raise
         except exceptions.ClientException as error:
             self._failures.append(error)
             raise  # the caller goes on with the other resources
 
-    def _unknown(self, resource_type: str, resource: Mapping[str, Any]) -> dict[str, str]:
-        """Give texts that a type requires, as some of Ceilometer's do, and that the sample does not tell: empty."""
-        attributes = self._gnocchi.resource_type.get(resource_type)['attributes']
-        return {name: '' for name, attribute in attributes.items()
-                if attribute['required'] and attribute['type'] == 'string' and name not in resource}
-
     def _if_not_cached(self, resource_type: str, res_id: str, resource_extra: Any) -> None:
         # After a failure all of this is published again; to go on could mean to wait for each resource in turn.
         if self._failures or not self._newest.is_told(res_id):
             return
         try:
-            _check(resource_extra)
+            check(resource_extra)
             super()._if_not_cached(resource_type, res_id, resource_extra)
         except Exception as error:  # noqa: BLE001 - foreign code: it is raised again when the caller returns
             self._failures.append(error)
@@ -155,9 +171,9 @@ class GnocchiPublisher(gnocchi.GnocchiPublisher):  # type: ignore[misc]
 
     def _update_resource(self, resource_type: str, res_id: str, resource_extra: Any) -> None:
         try:
-            super()._update_resource(resource_type, _in_path(res_id), resource_extra)
+            super()._update_resource(resource_type, in_path(res_id), resource_extra)
         except exceptions.ResourceNotFound:
-            there = self._gnocchi.resource.get('generic', _in_path(res_id))['type']  # not found: deleted just now
+            there = self._gnocchi.resource.get('generic', in_path(res_id))['type']  # not found: deleted just now
             raise exceptions.BadRequest(400, f'resource {res_id} is of the type {there}, and {self._file} has its '
                                              f'metrics at {resource_type}') from None
 
@@ -197,7 +213,7 @@ def _id(resource_id: str) -> str:
     return resource_id.replace('/', '_')
 
 
-def _in_path(resource_id: str) -> str:
+def in_path(resource_id: str) -> str:
     """Quote an id, which gnocchiclient does not."""
     return urllib.parse.quote(_id(resource_id), safe='')
 
@@ -206,7 +222,7 @@ def _is_restated(sample: Sample) -> bool:
     return bool(sample.resource_metadata.get('revision'))
 
 
-def _check(attributes: Mapping[str, Any]) -> None:
+def check(attributes: Mapping[str, Any]) -> None:
     """Refuse, in Gnocchi's stead, attributes over which it fails with a server error that would never pass.
 
     :raises gnocchiclient.exceptions.BadRequest: an attribute's text cannot be stored
@@ -224,12 +240,12 @@ def _is_storable(text: str) -> bool:
         return False
 
 
-def _is_refusal(failure: Exception) -> bool:
-    """Tell whether Gnocchi speaks of the samples; of what an operator has to create it says 400 too."""
-    return isinstance(failure, exceptions.ClientException) and failure.code in _REFUSALS and not _lacks(failure)
+def is_refusal(failure: Exception) -> bool:
+    """Tell whether Gnocchi speaks of the content; of what an operator has to create it says 400 too."""
+    return isinstance(failure, exceptions.ClientException) and failure.code in _REFUSALS and not lacks(failure)
 
 
-def _lacks(failure: Any) -> bool:
+def lacks(failure: Any) -> bool:
     """Tell whether Gnocchi lacks something that the command creates: a type, an attribute or an archive policy."""
     message = getattr(failure, 'message', '')
     if isinstance(message, dict):

@@ -8,7 +8,8 @@ stand in it, but no types; ``ceilometer-upgrade`` knows those of Ceilometer's ow
 import copy
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,19 +108,57 @@ def upgrade(conf: Any, definitions: Sequence[Definitions]) -> tuple[list[tuple[s
     :raises ValueError: there are no credentials
     :raises Unavailable: Gnocchi, or the Keystone before it, cannot be reached or refuses
     """
-    check_credentials(conf)
     notes: list[str] = []
+    with _asked(conf) as client:
+        done = [('archive policy', name, _upgrade_policy(client, policy, notes))
+                for name, policy in _policies(definitions).items()]
+        done += [('resource type', name, _upgrade_type(client, name, attributes))
+                 for name, attributes in _types(definitions).items()]
+        there = {policy['name'] for policy in client.archive_policy.list()}
+    return done, notes + list(_missing_policies(there, definitions))
+
+
+def lacking(conf: Any, definitions: Sequence[Definitions]) -> tuple[list[str], list[str]]:
+    """Look what :func:`upgrade` would do, and change nothing.
+
+    :return: what Gnocchi lacks; and what it has otherwise than the files want it
+    :raises ValueError: as :func:`upgrade`
+    :raises Unavailable: as :func:`upgrade`
+    """
+    with _asked(conf) as client:
+        there = {policy['name']: policy for policy in client.archive_policy.list()}
+        types = {one['name']: one['attributes'] for one in client.resource_type.list()}
+    missing: list[str] = []
+    notes: list[str] = []
+    policies = _policies(definitions)
+    for name, policy in policies.items():
+        if name in there:
+            notes += _differences(policy, there[name])
+        else:
+            missing.append(f'archive policy {name}')
+    for name, attributes in _types(definitions).items():
+        lacks = [attribute for attribute in attributes if attribute not in types.get(name, ())]
+        if name not in types:
+            missing.append(f'resource type {name}')
+        elif lacks:
+            missing.append(f'{", ".join(lacks)} of resource type {name}')
+    return missing, notes + list(_missing_policies({*there, *policies}, definitions))
+
+
+@contextmanager
+def _asked(conf: Any) -> Iterator[Any]:
+    """Give a client of Gnocchi.
+
+    :raises ValueError: there are no credentials
+    :raises Unavailable: Gnocchi, or the Keystone before it, cannot be reached or refuses
+    """
+    check_credentials(conf)
     try:
         client = gnocchi_client.get_gnocchiclient(conf)
         client.api.connect_retries = 0  # a person waits, and would see each of them in the log
-        policies = {policy['name']: policy for one in definitions for policy in one.policies}
-        done = [('archive policy', name, _upgrade_policy(client, policy, notes)) for name, policy in policies.items()]
-        done += [('resource type', name, _upgrade_type(client, name, attributes))
-                 for name, attributes in _types(definitions).items()]
-        notes += _missing_policies(client, definitions)
+        yield client
     except (exceptions.ClientException, keystone_exceptions.ClientException) as error:
         raise Unavailable(said(error)) from None
-    return done, notes
 
 
 def said(error: Any) -> str:
@@ -129,6 +168,11 @@ def said(error: Any) -> str:
         message = f'{message.get("cause")}: {message.get("reason") or message.get("detail")}'
     text = ' '.join(str(message).split())
     return f'Gnocchi: {text} (HTTP {code})' if code else f'Gnocchi: {type(error).__name__}: {text}'
+
+
+def _policies(definitions: Iterable[Definitions]) -> dict[str, Mapping[str, Any]]:
+    """Gather the archive policies that stand in the files."""
+    return {policy['name']: policy for one in definitions for policy in one.policies}
 
 
 def _types(definitions: Iterable[Definitions]) -> dict[str, list[str]]:
@@ -211,10 +255,9 @@ def _seconds(span: Any) -> float:
             hours * 3600 + minutes * 60 + seconds)
 
 
-def _missing_policies(client: Any, definitions: Iterable[Definitions]) -> Iterator[str]:
+def _missing_policies(there: Collection[str], definitions: Iterable[Definitions]) -> Iterator[str]:
     """Name the policies that metrics use, and that neither stand in a file nor exist."""
-    there = {policy['name'] for policy in client.archive_policy.list()}
     used = {metric['archive_policy_name'] for one in definitions for resource in one.resources
             for metric in resource.metrics.values()}
-    for name in sorted(used - there):
+    for name in sorted(used.difference(there)):
         yield f'there is no archive policy {name}, which metrics use; create it'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples -> POST requests, each answered by success.
+"""Samples, or events -> POST requests, each answered by success.
 
 Ceilometer's publisher only logs an error status, takes a redirection that turns the POST into a GET for success, and
 finds out about a missing certificate file when it first sends.
@@ -7,15 +7,16 @@ finds out about a missing certificate file when it first sends.
 
 import os
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import requests
+from ceilometer.event.models import Event
 from ceilometer.publisher import http, opentelemetry_http, prometheus
 from ceilometer.sample import Sample
 
 from ceilometer_paas.errors import Refused, Unavailable
-from ceilometer_paas.publish.load import Refusal
+from ceilometer_paas.publish.load import Item, Refusal
 
 _REFUSALS = frozenset({400, 413, 422})
 """Statuses that speak of the content; whatever else is no success speaks of the server or of the configuration."""
@@ -49,7 +50,7 @@ class OpentelemetryHttpPublisher(_Checked, opentelemetry_http.OpentelemetryHttpP
 
 
 class HttpPublisher(_Checked):
-    """``http://`` and ``https://``: samples as JSON, a list a request, or one a request with ``batch=false``."""
+    """``http://`` and ``https://``: samples or events as JSON, a list a request; with ``batch=false``, one."""
 
     def publish_samples(self, samples: list[Sample]) -> Sequence[Refusal]:
         """Post the samples.
@@ -59,15 +60,22 @@ class HttpPublisher(_Checked):
         :raises Unavailable: the server answered with another error
         :raises requests.RequestException: it did not answer
         """
+        return self._post(super().publish_samples, samples)
+
+    def publish_events(self, events: list[Event]) -> Sequence[Refusal]:
+        """Post the events, as :meth:`publish_samples` does."""
+        return self._post(super().publish_events, events)
+
+    def _post(self, publish: Callable[[list[Item]], None], items: list[Item]) -> Sequence[Refusal]:
         if self.poster == self._batch_post:
-            super().publish_samples(samples)
+            publish(items)
             return ()
         refused = []
-        for sample in samples:
+        for item in items:
             try:
-                super().publish_samples([sample])
+                publish([item])
             except Refused as refusal:
-                refused.append((sample, refusal.reason))
+                refused.append((item, refusal.reason))
         return refused
 
 

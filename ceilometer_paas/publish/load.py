@@ -1,67 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets of the pipeline -> publishers that take samples, and say which of them they refuse for ever."""
+"""Targets of the pipelines -> publishers that take samples or events, and say which of them they refuse for ever."""
 
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
-from ceilometer.sample import Sample
 from oslo_utils import netutils
 
 from ceilometer_paas.config.pipeline import Target
 from ceilometer_paas.errors import ConfigError, Problem, Refused, Unavailable
 
-NAMESPACES = ('ceilometer_paas.publisher', 'ceilometer.sample.publisher')
-"""Where the class of a URL's scheme is looked for, in this order."""
+NAMESPACES: Mapping[str, Sequence[str]] = {
+    'samples': ('ceilometer_paas.publisher', 'ceilometer.sample.publisher'),
+    'events': ('ceilometer_paas.event.publisher', 'ceilometer.event.publisher'),
+}
+"""Content -> where the class of a URL's scheme is looked for, in this order."""
 
 _REASON_LENGTH = 500
 _QUERY = re.compile(r'(?<=\S)\?\S+')
 _ANSWERS = (OSError, json.JSONDecodeError, UnicodeDecodeError)
 """What sending, and reading the answer, raise; some of requests' errors are ValueErrors besides."""
 _CONTENT = (TypeError, ValueError, ArithmeticError, RecursionError)
-"""What serialising raises over a sample: too large a number, a lone surrogate, too deep a structure."""
+"""What serialising raises over an item: too large a number, a lone surrogate, too deep a structure."""
 
-Refusal = tuple[Sample, str]
+Item = Any
+"""A Ceilometer sample, or an event."""
 
-
-class Conduit(Protocol):
-    """A publisher class of Ceilometer's or of ours, as :mod:`ceilometer_paas.publish` describes it."""
-
-    def publish_samples(self, samples: list[Sample]) -> Sequence[Refusal] | None:
-        """Publish."""
+Refusal = tuple[Item, str]
 
 
 class Publisher:
-    """One target of the pipeline: gives samples to its publisher, and turns whatever happens into two answers.
+    """One target of a pipeline: gives items to its publisher, and turns whatever happens into two answers.
 
-    It is at-least-once: after :class:`~ceilometer_paas.errors.Unavailable` some of the samples may have arrived. They
+    It is at-least-once: after :class:`~ceilometer_paas.errors.Unavailable` some of the items may have arrived. They
     bear the same ids when they come again.
 
-    :param conduit: what publishes
+    :param conduit: what publishes: a class of Ceilometer's or of ours, as :mod:`ceilometer_paas.publish` describes it
     :ivar name: the target's, as the ledger knows it
-    :ivar supports: tells whether the pipeline sends a meter, by its name, here
+    :ivar supports: tells whether the pipeline sends a meter, or a type of event, here
     """
 
-    def __init__(self, target: Target, conduit: Conduit) -> None:
+    def __init__(self, target: Target, conduit: Any) -> None:
         self.name = target.name
         self.supports: Callable[[str], bool] = target.supports
-        self._publish = conduit.publish_samples
+        self._publish: Callable[[list[Item]], Sequence[Refusal] | None] = getattr(
+            conduit, f'publish_{target.content}')
         self._clean = _cleaner(target.url)
 
-    def __call__(self, samples: Sequence[Sample]) -> list[Refusal]:
-        """Publish samples.
+    def __call__(self, items: Sequence[Item]) -> list[Refusal]:
+        """Publish samples, or events.
 
-        A batch that is refused is halved until the bad samples are alone: with k bad ones among n there are
+        A batch that is refused is halved until the bad items are alone: with k bad ones among n there are
         O(k log n) calls, and the others are published.
 
-        :return: the samples that will never be taken, each with the reason
+        :return: the items that will never be taken, each with the reason
         :raises Unavailable: not all of the others have arrived, or it is not known that they have
         """
         refused: list[Refusal] = []
-        waiting = [samples]
+        waiting = [items]
         while waiting:
             batch = waiting.pop()
             if not batch:
@@ -76,7 +75,7 @@ class Publisher:
                     waiting += batch[middle:], batch[:middle]
         return refused
 
-    def _try(self, batch: Sequence[Sample]) -> Sequence[Refusal]:
+    def _try(self, batch: Sequence[Item]) -> Sequence[Refusal]:
         try:
             return self._publish(list(batch)) or ()
         except Refused as error:
@@ -85,7 +84,7 @@ class Publisher:
             self._unavailable(error)
         except _CONTENT as error:
             raise Refused('publish.refused', self._clean(_describe(error))) from None
-        except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, the samples have not arrived
+        except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, the items have not arrived
             self._unavailable(error)
 
     def _unavailable(self, error: Exception) -> NoReturn:
@@ -105,7 +104,7 @@ def load_publishers(targets: Sequence[Target], conf: Any) -> list[Publisher]:
     problems: list[Problem] = []
     for target in targets:
         try:
-            publishers.append(Publisher(target, _conduit(target.url, conf)))
+            publishers.append(Publisher(target, _conduit(target, conf)))
         except ConfigError as error:
             problems += error.problems
         except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, there is no publisher
@@ -116,16 +115,16 @@ def load_publishers(targets: Sequence[Target], conf: Any) -> list[Publisher]:
     return publishers
 
 
-def _conduit(url: str, conf: Any) -> Conduit:
-    parsed = netutils.urlsplit(url)
+def _conduit(target: Target, conf: Any) -> Any:
+    parsed, namespaces = netutils.urlsplit(target.url), NAMESPACES[target.content]
     if parsed.scheme == 'udp' and not parsed.hostname:  # Ceilometer's would send to nowhere, and not notice
         raise ValueError('the URL needs a host: udp://host:4952')
-    for namespace in NAMESPACES:
+    for namespace in namespaces:
         for entry_point in entry_points(group=namespace, name=parsed.scheme):
-            conduit: Conduit = entry_point.load()(conf, parsed)
-            return conduit
-    known = {name for namespace in NAMESPACES for name in entry_points(group=namespace).names}
-    raise ValueError(f'there is no publisher {parsed.scheme!r}; there are {", ".join(sorted(known))}')
+            return entry_point.load()(conf, parsed)
+    known = {name for namespace in namespaces for name in entry_points(group=namespace).names}
+    raise ValueError(f'there is no publisher {parsed.scheme!r} of {target.content}; '
+                     f'there are {", ".join(sorted(known))}')
 
 
 def _describe(error: Exception) -> str:

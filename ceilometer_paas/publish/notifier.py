@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples -> notifications of Ceilometer's ``notifier://`` form, each confirmed by the broker.
+"""Samples, or events -> notifications of Ceilometer's ``notifier://`` form, each confirmed by the broker.
 
 Ceilometer's publisher sends by oslo.messaging's Notifier, which logs a failure and returns; and when it does notice
-one, it keeps the samples in memory, or drops them.
+one, it keeps them in memory, or drops them.
 """
 
 import urllib.parse
@@ -13,8 +13,8 @@ from ceilometer.publisher import messaging
 from ceilometer_paas.publish.bus import Bus
 
 
-class NotifierPublisher(messaging.SampleNotifierPublisher):  # type: ignore[misc]
-    """``notifier://``, with Ceilometer's options.
+class _Confirmed(messaging.NotifierPublisher):  # type: ignore[misc]
+    """Ceilometer's, with its options, but a failure is raised.
 
     ``policy``, ``max_retry`` and ``max_queue_length`` have no effect: the ledger keeps what could not be sent.
     """
@@ -29,3 +29,11 @@ class NotifierPublisher(messaging.SampleNotifierPublisher):  # type: ignore[misc
     def _send(self, event_type: str, data: Any) -> None:
         for topic in self._topics:
             self._bus(topic, event_type, data)
+
+
+class NotifierPublisher(_Confirmed, messaging.SampleNotifierPublisher):  # type: ignore[misc]
+    """``notifier://`` for samples."""
+
+
+class EventNotifierPublisher(_Confirmed, messaging.EventNotifierPublisher):  # type: ignore[misc]
+    """``notifier://`` for events."""

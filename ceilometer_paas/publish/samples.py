@@ -29,7 +29,7 @@ def from_readings(source: str, message_id: str, readings: Iterable[Sequence[Any]
 
     :param source: ``<endpoint>/<exchange>``
     :param readings: :class:`~ceilometer_paas.model.Reading` tuples, or what is left of them after JSON. An amount with
-        a fifth element is that of a sample which was refused and released again; the element is its id.
+        more than four elements is that of a sample that existed before: its id, source, and names of user and project
     """
     samples: list[Sample] = []
     ordinals: dict[tuple[str, str], int] = {}
@@ -37,8 +37,9 @@ def from_readings(source: str, message_id: str, readings: Iterable[Sequence[Any]
         for name, kind, unit, volume, *known in amounts:
             ordinal = ordinals[name, resource_id] = ordinals.get((name, resource_id), -1) + 1
             identity = known[0] if known else sample_id(source, message_id, name, resource_id, ordinal)
+            origin, user, project = known[1:] or (None, None, None)
             samples.append(Sample(name, kind, unit, volume, user_id, project_id, resource_id, timestamp, metadata,
-                                  None, identity))
+                                  origin, identity, user_name=user, project_name=project))
     return samples
 
 
@@ -57,12 +58,19 @@ def _iso(micros: int) -> str:
     return times.from_micros(micros).isoformat()
 
 
+def name(sample: Sample) -> str:
+    """Give that by which the pipeline chooses."""
+    meter: str = sample.name
+    return meter
+
+
 def refused_body(sample: Sample) -> str:
     """Write a refused sample as JSON ``[message_id, readings]``, from which the same sample, id included, is made.
 
     A sample does not know its message, so that its own id stands for the message's: as unique, and never the same.
     """
-    amount = [sample.name, sample.type, sample.unit, sample.volume, sample.id]
+    amount = [sample.name, sample.type, sample.unit, sample.volume, sample.id, sample.source, sample.user_name,
+              sample.project_name]
     reading = [sample.resource_id, sample.project_id, sample.user_id, sample.timestamp, sample.resource_metadata,
                [amount]]
     return _dumps([sample.id, [reading]])

@@ -11,6 +11,7 @@ import time
 import unittest
 
 from tests.functional import rabbit
+from tests.functional.deployment import kill
 
 START = 60.0
 """Seconds that the agent may take until it consumes; five are usual."""
@@ -22,6 +23,21 @@ transport_url = {url}
 pipelines = meter
 {more}
 '''
+
+
+def start(test: unittest.TestCase, conf: str, log: str) -> subprocess.Popen[str]:
+    """Start it by its console script, in a session of its own; it is killed, if it still runs, when the test ends.
+
+    :param conf: path of its ceilometer.conf
+    :param log: path of the file to which its output is added
+    """
+    command = os.path.join(os.path.dirname(sys.executable), 'ceilometer-agent-notification')
+    with open(log, 'a') as output:
+        # A session of its own: it signals its whole process group.
+        agent = subprocess.Popen([command, '--config-file', conf], stdout=output, stderr=subprocess.STDOUT,
+                                 start_new_session=True, text=True)
+    test.addCleanup(kill, agent)
+    return agent
 
 
 class NotificationAgent:
@@ -38,11 +54,7 @@ class NotificationAgent:
         test.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self._write('pipeline.yaml', pipeline.format(directory=self.directory))
         self._write('ceilometer.conf', _CONF.format(url=rabbit.url(vhost), more=conf))
-        command = os.path.join(os.path.dirname(sys.executable), 'ceilometer-agent-notification')
-        with open(self.path('log'), 'wb') as log:
-            # A session of its own: it signals its whole process group.
-            self._process = subprocess.Popen([command, '--config-file', self.path('ceilometer.conf')],
-                                             stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        self._process = start(test, self.path('ceilometer.conf'), self.path('log'))
         test.addCleanup(self.stop)
         self._wait(vhost)
 

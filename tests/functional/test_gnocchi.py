@@ -75,6 +75,38 @@ class GnocchiTestCase(WorkspaceTestCase):
             'timestamp': at(begin), 'volume': volume, 'resource_metadata': STATED | {'revision': revision}, **fields})
 
 
+class EventTest(GnocchiTestCase):
+
+    def test_a_machine_is_created_and_ends_when_its_events_say(self):
+        """By Ceilometer's own file and types, whenever they are published, and however often."""
+        conf = self.gnocchi.conf()
+        gnocchi_client.upgrade_resource_types(publishing.conf(self, conf))
+        publish = publishing.publisher(self, 'gnocchi://', conf, 'events')
+        machine = str(uuid.uuid4())
+        traits = {'instance_id': machine, 'display_name': 'web', 'host': 'h', 'instance_flavor_id': 'f',
+                  'instance_type': 'm1', 'project_id': 'p1', 'user_id': 'u1'}
+        for _ in range(2):
+            self.assertEqual([], publish([*publishing.events(1, **traits),
+                                          *publishing.events(1, 'compute.instance.delete.start', **traits)]))
+        found = self.gnocchi.get(f'resource/instance/{machine}')
+        at = '2026-11-22T09:00:00.250000+00:00'
+        self.assertEqual(('web', 'p1', at, at),
+                         (found['display_name'], found['project_id'], found['started_at'], found['ended_at']))
+
+    def test_a_machine_of_which_gnocchi_heard_later_ends_when_it_began_there(self):
+        """Gnocchi takes no end before the beginning; to refuse the event would let the machine live for ever."""
+        conf = self.gnocchi.conf()
+        gnocchi_client.upgrade_resource_types(publishing.conf(self, conf))
+        publish = publishing.publisher(self, 'gnocchi://', conf, 'events')
+        machine = str(uuid.uuid4())
+        client = gnocchi_client.get_gnocchiclient(publishing.conf(self, conf))
+        client.resource.create('instance', {'id': machine, 'display_name': 'web', 'host': 'h', 'flavor_id': 'f',
+                                            'flavor_name': 'm1', 'started_at': '2026-11-22T10:00:00+00:00'})
+        self.assertEqual([], publish(publishing.events(1, 'compute.instance.delete.start', instance_id=machine)))
+        found = self.gnocchi.get(f'resource/instance/{machine}')
+        self.assertEqual('2026-11-22T10:00:00+00:00', found['ended_at'])
+
+
 class UpgradeTest(GnocchiTestCase):
 
     def test_once(self):

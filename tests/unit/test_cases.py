@@ -13,7 +13,7 @@ A case of the way in::
       meters: [...]               # definitions; by default those that are shipped
       metric_types: {memory: q}   # by default, every metric type comes from the queue of the case
       queue: q
-      format: paas-event          # of the queue; by default oslo
+      format: paas-event          # of the queue; by default oslo; sample: the fields of what is published to paas://
       max_metrics: 2
       expect: {samples: [...]}    # in order, each with the fields that matter; or
       expect: {refused: translate.no_volume, because: a part of the reason}; or
@@ -64,10 +64,11 @@ from ceilometer_paas import times
 from ceilometer_paas.config import reader
 from ceilometer_paas.config.lifecycles import load_lifecycles
 from ceilometer_paas.config.meters import load_meters
+from ceilometer_paas.decode import decode_sample
 from ceilometer_paas.errors import REFUSALS, Refused
 from ceilometer_paas.ledger.evidence import Evidence
 from ceilometer_paas.ledger.intervals import Life
-from ceilometer_paas.model import Fact, dump_facts
+from ceilometer_paas.model import Envelope, Fact, dump_facts
 from ceilometer_paas.observe import Observer
 from ceilometer_paas.publish import samples
 from ceilometer_paas.translate import Translator
@@ -179,8 +180,12 @@ class WayIn:
         self.translate = Translator(meters, queues_of(case), self.max_metrics)
 
     def __call__(self, body: dict[str, Any]) -> list[Any]:
-        notification = translation.decode(body, self.format, self.max_metrics)
-        readings = self.translate(notification, self.queue)
+        if self.format == 'sample':
+            notification = decode_sample(Envelope({}, body, 0))
+            readings = notification.readings
+        else:
+            notification = translation.decode(body, self.format, self.max_metrics)
+            readings = self.translate(notification, self.queue)
         return samples.from_readings('cloud/exchange', notification.message_id, readings)
 
 
@@ -270,7 +275,7 @@ class Cases(unittest.TestCase):
     def test_every_refusal_of_a_message_has_a_case(self):
         """Besides those of messages that cannot be written here: test_decode and the functional tests have them."""
         refused = {case['expect']['refused'] for _, case in cases() if 'refused' in case['expect']}
-        rooms = 'decode.', 'translate.', 'observe.', 'source.'
+        rooms = 'decode.', 'translate.', 'observe.', 'source.', 'sample.'
         missing = {code for code in REFUSALS if code.startswith(rooms)} - refused
         self.assertEqual(missing, {'decode.undecodable', 'decode.too_large', 'decode.too_deep'})
 

@@ -19,6 +19,29 @@ class TestCheck(WorkspaceTestCase):
         _, out, _ = self.run_command('check')
         self.assertIn('note: Ceilometer\'s own notification agent, where it runs, publishes these too: vcpus\n', out)
 
+    def test_pipelines_of_ceilometer(self):
+        """Names that Ceilometer's agent does not know are mistakes, with their line, beside all others."""
+        self.edit('ceilometer.conf', '[paas]', '[notification]\npipelines = meter,event,paas\n[paas]')
+        status, out, err = self.run_command('check')
+        self.assertEqual((1, 1), (status, len(err.splitlines())))
+        self.assertTrue(err.startswith(f'{self.directory}/ceilometer.conf:4: [notification] pipelines: '), err)
+        self.assertIn('publishes these too: vcpus\n', out)
+        self.edit('sources.yaml', 'exchange: nova', 'exchnage: nova')
+        _, _, err = self.run_command('check')
+        self.assertIn('ceilometer.conf:4: ', err)
+        self.assertIn('sources.yaml:5: ', err)
+
+    def test_two_doors(self):
+        """What comes in by two doors is noted, and what it comes to."""
+        self.edit('ceilometer.conf', '[paas]', '[notification]\npipelines = meter\npipelines = paas\n'
+                                               '[paas]\nsample_endpoint = true')
+        self.write('pipeline.yaml', 'sinks: [{name: paas, publishers: ["paas://"]}]')
+        status, out, err = self.run_command('check')
+        self.assertEqual((0, ''), (status, err))
+        notes = [line for line in out.splitlines() if line.startswith('note: ')]
+        self.assertIn('what is sent to usage.trove, usage.nova counts once, but is carried twice', notes[2])
+        self.assertIn(f'{self.directory}/pipeline.yaml:1 publishes to paas:// what', notes[3])
+
     def test_inactive_definition(self):
         """A definition that no queue may speak of is named with its place."""
         self.edit('sources.yaml', '  database.*: usage.trove', '  trove.*: usage.trove')

@@ -125,6 +125,54 @@ class CollectorTest(LedgerCase):
         self.assertEqual(['duplicate'], self.collected(messages.paas_event()))
         self.assertEqual([], published(self.ledger, 'file'))
 
+    def test_what_is_recorded_becomes_an_event_too(self):
+        """Of each message that counts, once, and only for those who get events."""
+        asked = []
+
+        def convert(notification):
+            asked.append(notification.message_id)
+            if notification.payload['state'] == 'odd':
+                raise Refused('event.failed', 'no')
+            return '' if notification.payload['state'] == 'dropped' else f'{{"event_type":"{notification.event_type}"}}'
+
+        self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, observe, ledger=self.ledger,
+                                 targets=['file'], convert=convert, event_targets=['events', 'more'])
+        born = messages.paas_event(event_type='acme-queue.create', message_id='b', payload__metrics=...,
+                                   payload__record_type='event')
+        dropped = messages.paas_event(message_id='c', payload__state='dropped')
+        odd = messages.paas_event(message_id='d', payload__state='odd')
+        noise = messages.paas_event(message_id='e', event_type='noise')
+        self.assertEqual(['recorded', 'recorded', 'recorded', 'quarantined(event.failed)',
+                          'ignored(ignored.no_definition)', 'duplicate'],
+                         self.collected(messages.paas_event(message_id='a'), born, dropped, odd, noise, born))
+        self.assertEqual(['a', 'c'], published(self.ledger, 'file'))
+        for target in ('events', 'more'):
+            parcel, = self.ledger.pending(target)
+            self.assertEqual([['a', {'event_type': 'acme-queue.usage'}], ['b', {'event_type': 'acme-queue.create'}]],
+                             json.loads(parcel.body))
+        self.assertNotIn('e', asked)
+        self.assertEqual(['duplicate'], self.collected(messages.paas_event(message_id='a')))
+        self.assertEqual(1, len(self.ledger.pending('events')))
+
+    def test_an_event_that_no_database_would_take_is_refused(self):
+        self.collect = Collector(QUEUE, Decoder('paas-event', 10000, 10), translate, observe, ledger=self.ledger,
+                                 targets=['file'], convert=lambda _: 'x' * MAX_ENTRY, event_targets=['events'])
+        self.assertEqual(['quarantined(collect.too_large)'], self.collected(messages.paas_event()))
+        self.assertEqual([], published(self.ledger, 'file'))
+
+    def test_a_queue_claims_what_it_speaks_of_and_may_speak_of(self):
+        """Asking records and counts nothing; a message that is wrong in what it says is the queue's all the same."""
+        def wrong(notification, queue):
+            raise Refused('translate.bad_volume')
+        claims = {'acme-queue.usage': True, 'acme-queue.create': True, 'noise': False, 'acme-queue.forged': False,
+                  None: False}
+        self.assertEqual(claims, {event_type: self.collect.claims(
+            messages.envelope(messages.paas_event(event_type=event_type)), NOW) for event_type in claims})
+        self.collect._translate = wrong
+        self.assertTrue(self.collect.claims(messages.envelope(messages.paas_event()), NOW))
+        self.assertEqual((0, []), (sum(self.collect.counts.values()), list(self.ledger.quarantine_list())))
+        self.assertEqual([], published(self.ledger, 'file'))
+
     message = strategies.builds(
         messages.paas_event, message_id=strategies.sampled_from(['a', 'b', 'c', None]),
         event_type=strategies.sampled_from(['acme-queue.usage', 'noise', 'acme-queue.forged', '']))

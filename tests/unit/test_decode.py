@@ -2,15 +2,16 @@
 """A message's identity and time are good, or it is refused with the code of its defect."""
 
 import json
+import math
 import unittest
 
 import hypothesis
 from hypothesis import strategies
 
-from ceilometer_paas.decode import Decoder, open_envelope, split_context
+from ceilometer_paas.decode import Decoder, decode_sample, open_envelope, split_context
 from ceilometer_paas.errors import Refused
 from ceilometer_paas.model import Amount, Envelope, Notification
-from tests import messages
+from tests import messages, publishing
 
 oslo = Decoder('oslo', max_message_size=5000, max_metrics=3)
 paas_event = Decoder('paas-event', max_message_size=5000, max_metrics=3)
@@ -176,6 +177,23 @@ class PaasEventTest(unittest.TestCase):
             self.assertTrue(refused.code.startswith('decode.'))
         else:
             self.assertEqual(messages.paas_event()['message_id'], notification.message_id)
+
+
+class SampleTest(unittest.TestCase):
+
+    @hypothesis.given(strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() |
+                      strategies.text() | strategies.lists(strategies.integers(), max_size=1))
+    def test_a_volume_is_a_finite_number_or_the_sample_is_refused(self, volume):
+        sample, = publishing.samples(1, volume=volume)
+        try:
+            notification = decode_sample(Envelope({}, sample.as_dict(), 0))
+        except Refused as refused:
+            self.assertEqual('sample.bad_volume', refused.code)
+        else:
+            (amount,), = [reading.amounts for reading in notification.readings]
+            self.assertEqual(float(volume), amount[3])
+            self.assertTrue(math.isfinite(amount[3]))
+            self.assertEqual(sample.id, notification.message_id)
 
 
 class EnvelopeTest(unittest.TestCase):

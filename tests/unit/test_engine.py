@@ -5,7 +5,7 @@ import unittest
 
 import sqlalchemy
 
-from ceilometer_paas.errors import ConfigError
+from ceilometer_paas.errors import ConfigError, Unavailable
 from ceilometer_paas.ledger import engine
 
 
@@ -42,7 +42,29 @@ class UrlTest(unittest.TestCase):
         self.assertEqual(engine.create('mysql+pymysql://u:p@h/db?charset=latin1').url.query['charset'], 'latin1')
 
 
+    def test_postgresql_has_ten_seconds_to_answer(self):
+        """Unless the URL says otherwise."""
+        self.assertEqual(engine.create('postgresql+psycopg2://u:p@h/db').url.query['connect_timeout'], '10')
+        self.assertEqual(engine.create('postgresql+psycopg2://u:p@h/db?connect_timeout=3').url.query['connect_timeout'],
+                         '3')
+
+
 class SqliteTest(unittest.TestCase):
+    def test_nothing_is_written_to_a_file_that_is_gone(self):
+        """What was committed to it would be lost without a word; if it comes back, all goes on."""
+        path = self.engine.url.database
+        with engine.begin(self.engine) as connection:
+            connection.exec_driver_sql('CREATE TABLE one (id INTEGER)')
+        os.rename(path, path + '.away')
+        for _ in range(2):
+            with self.assertRaisesRegex(Unavailable, 'ledger.sqlite was removed or replaced'), \
+                    engine.begin(self.engine) as connection:
+                connection.exec_driver_sql('INSERT INTO one VALUES (1)')
+        self.assertFalse(os.path.exists(path))
+        os.rename(path + '.away', path)
+        with engine.begin(self.engine) as connection:
+            self.assertEqual(0, connection.exec_driver_sql('SELECT count(*) FROM one').scalar())
+
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)

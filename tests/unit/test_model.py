@@ -29,6 +29,15 @@ class SampleIdTest(unittest.TestCase):
         self.assertNotEqual(model.sample_id('a', 'bc', 'd', 'e', 0), model.sample_id('ab', 'c', 'd', 'e', 0))
 
 
+class ContentIdTest(unittest.TestCase):
+
+    @hypothesis.given(strategies.tuples(printable, strategies.integers(0, 1000)),
+                      strategies.tuples(printable, strategies.integers(0, 1000)))
+    def test_it_is_the_same_for_the_same_content_in_the_same_place_alone(self, one, other):
+        self.assertEqual(one == other, model.content_id(*one) == model.content_id(*other))
+        self.assertEqual(str(uuid.UUID(model.content_id(*one))), model.content_id(*one))
+
+
 class IsIdTest(unittest.TestCase):
 
     def test_ids_of_keystone_ldap_and_services_are_ids(self):

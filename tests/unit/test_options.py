@@ -32,6 +32,8 @@ class OptionsTest(unittest.TestCase):
                          settings.lifecycle_definitions_dirs)
         self.assertEqual((None, 300), (settings.begin, settings.max_future))
         self.assertEqual((3600, 300), (settings.period, settings.grace))
+        self.assertEqual((False, 'ceilometer_paas/event_definitions.yaml'),
+                         (settings.publish_events, settings.event_definitions_cfg_file))
 
     def test_the_default_ledger_lies_in_the_state_path(self):
         self.assertEqual('sqlite:////srv/paas/ledger.sqlite',

@@ -35,9 +35,10 @@ class PackagingTest(unittest.TestCase):
         self.assertEqual('etc/ceilometer_paas = etc/ceilometer_paas/*', shipped, 'pbr takes all that is below')
         default = {option.dest: option.default for option in options.OPTS}
         names = [default['sources_file'], default['pipeline_cfg_file'],
+                 default['event_definitions_cfg_file'].removeprefix('ceilometer_paas/'),
                  *(name.removeprefix('ceilometer_paas/') for option, names in default.items()
                    if option.endswith('_definitions_dirs') for name in names if not name.startswith('/'))]
-        self.assertEqual(4, len(names))
+        self.assertEqual(5, len(names))
         self.assertEqual([], [name for name in names if not (ROOT / 'etc/ceilometer_paas' / name).exists()])
 
     def test_what_is_imported_is_required(self) -> None:

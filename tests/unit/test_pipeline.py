@@ -8,7 +8,7 @@ import yaml
 from ceilometer.pipeline import sample as pipeline
 
 from ceilometer_paas.config import reader
-from ceilometer_paas.config.pipeline import load_pipeline
+from ceilometer_paas.config.pipeline import load_event_pipeline, load_pipeline
 from tests.files import REPOSITORY, Files, said
 
 
@@ -39,6 +39,32 @@ class PipelineTest(unittest.TestCase):
         path = os.path.join(os.path.dirname(pipeline.__file__), 'data', 'pipeline.yaml')
         self.assertEqual(['meter_sink: gnocchi://'], [target.name for target in load_pipeline(path, problems)])
         self.assertEqual([], said(problems))
+
+    def test_the_pipeline_of_events_that_ceilometer_ships_is_read(self):
+        problems = reader.Problems()
+        path = os.path.join(os.path.dirname(pipeline.__file__), 'data', 'event_pipeline.yaml')
+        target, = load_event_pipeline(path, problems)
+        self.assertEqual([], said(problems))
+        self.assertEqual(('event event_sink: notifier://', 'events', True),
+                         (target.name, target.content, target.supports('compute.instance.exists')))
+
+    def test_a_pipeline_of_events_is_read_as_one_of_samples_is(self):
+        problems = reader.Problems()
+        one, other = load_event_pipeline(self.files.write('pipeline.yaml', """
+            sources: [{name: all, events: ['*', '!compute.instance.exists'], sinks: [sink]}]
+            sinks: [{name: sink, publishers: ['http://a/', 'http://a/?b']}]
+            """), problems)
+        self.assertEqual(['event sink: http://a/', 'event sink: http://a/ #2'], [one.name, other.name])
+        self.assertEqual([True, False, True], [*map(one.supports, ('compute.x', 'compute.instance.exists', 'dns'))])
+        self.assertEqual([], said(problems))
+        load_event_pipeline(self.files.write('pipeline.yaml', """
+            sources: [{name: all, meters: ['*'], sinks: [sink]}, {name: b, events: [a, '!b'], sinks: [sink]}]
+            sinks: [{name: sink, publishers: ['http://a/']}]
+            """), problems)
+        self.assertEqual(['pipeline.yaml:1: Both included and excluded events specified; list the events to publish, '
+                          'or "*", or those to leave out ("!name")',
+                          "pipeline.yaml:1: an entry of sources has no key 'meters'; known: name, events, sinks",
+                          "pipeline.yaml:1: an entry of sources needs the key 'events'"], said(problems))
 
     def test_a_name_that_the_ledger_cannot_hold_is_refused(self):
         targets, problems = self.one_sink('file:///' + 'x' * 498)
@@ -124,7 +150,7 @@ class PipelineTest(unittest.TestCase):
             'pipeline.yaml:9: publishers is a list of at least one word, each in quotes',
             "pipeline.yaml:10: no source feeds the sink 'two'; name it in one, or remove it",
             "pipeline.yaml:11: an entry of sinks has no key 'transformers'; known: name, publishers",
-            'pipeline.yaml:11: http://h/ stands already on line 11; every sample would be published twice: remove one',
+            'pipeline.yaml:11: http://h/ stands already on line 11; everything would be published twice: remove one',
             "pipeline.yaml:12: an entry of sinks needs the key 'publishers'",
             "pipeline.yaml:12: no source feeds the sink 'four'; name it in one, or remove it",
         ], problems)

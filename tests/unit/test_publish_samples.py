@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ceilometer_paas import model, times
 from ceilometer_paas.publish import samples
+from tests import publishing
 
 _TEXT = st.text(max_size=8)
 _VOLUME = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -102,6 +103,21 @@ class TestStatements(unittest.TestCase):
         sample, = samples.from_statements([statement()])
         message = utils.meter_message_from_counter(sample, 'secret')
         self.assertTrue(utils.verify_signature(json.loads(json.dumps(message)), 'secret'))
+
+
+class TestKnown(unittest.TestCase):
+    def test_a_sample_that_existed_before_keeps_its_id_source_and_names(self):
+        """Whatever message it comes in; one that was refused by an earlier release kept its id alone."""
+        old = ['r', 'p', 'u', 't', {}, [['a', 'gauge', '', 1, 'i-1']]]
+        new = ['r', 'p', 'u', 't', {}, [['a', 'gauge', '', 1, 'i-2', 'elsewhere', 'Ada', 'shop']]]
+        self.assertEqual([('i-1', 'openstack', None, None), ('i-2', 'elsewhere', 'Ada', 'shop')],
+                         [(sample.id, sample.source, sample.user_name, sample.project_name)
+                          for sample in samples.from_readings('cloud/nova', 'm', [old, new])])
+
+    def test_it_is_made_again_from_its_refused_text(self):
+        sample, = publishing.samples(1, source='elsewhere', user_name='Ada', project_name='shop')
+        message_id, readings = json.loads(samples.refused_body(sample))
+        self.assertEqual([sample], samples.from_readings('cloud/nova', message_id, readings))
 
 
 class TestRefusedBody(unittest.TestCase):

@@ -11,6 +11,7 @@ from ceilometer_paas import serve
 from ceilometer_paas.config.load import load
 from ceilometer_paas.config.options import prepare
 from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.model import Quarantined
 from ceilometer_paas.replay import Replay, Router, read
 from tests.workspace import WorkspaceTestCase, acme, capture, database
 
@@ -137,3 +138,90 @@ class TestRouter(WorkspaceTestCase):
         """Only the queues of the endpoint that is given are looked at; without any, that is an error."""
         with self.assertRaisesRegex(LookupError, "no queue on an endpoint 'far'; there are the endpoints cloud"):
             self.route(database(), endpoint='far')
+
+
+class TestEvents(WorkspaceTestCase):
+    """With publish_events, what is recorded becomes an event; whatever became of it before."""
+
+    def setUp(self):
+        super().setUp()
+        conf = (self.directory / 'ceilometer.conf').read_text() + (
+            f'publish_events = true\nevent_definitions_cfg_file = {self.directory}/events.yaml\n')
+        self.write('ceilometer.conf', conf.replace(
+            '[DEFAULT]', f'[DEFAULT]\nevent_pipeline_cfg_file = {self.directory}/event_pipeline.yaml'))
+        self.write('event_pipeline.yaml', """\
+sources: [{name: all, events: ["trove.*"], sinks: [log]}]
+sinks: [{name: log, publishers: ["file://DIRECTORY/events?json"]}]
+""".replace('DIRECTORY', str(self.directory)))
+        self.define('int')
+
+    def define(self, kind):
+        self.write('events.yaml', f'- {{event_type: "*", traits: {{size: {{type: {kind}, fields: payload.size}}}}}}\n')
+
+    def config(self):
+        return load(prepare(['test', f'--config-file={self.directory}/ceilometer.conf']))
+
+    def deliver(self):
+        """Deliver what waits; the events that came out, and the samples."""
+        serve.Delivering(self.config()).finish()
+        return self.published('events'), self.published('samples')
+
+    def published(self, name):
+        path = self.directory / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def collect(self, *documents):
+        """Take messages as the agent does; what became of them."""
+        config = self.config()
+        ledger = Ledger(config.settings.ledger_connection)
+        self.addCleanup(ledger.close)
+        ledger.upgrade()
+        take = Replay(Router(config), serve.way_in(config, ledger), clock=serve.utcnow, batch_size=2)
+        take(lines(*documents))
+        return dict(take.counts())
+
+    def test_messages(self):
+        """Each that counts becomes one event, of which the pipeline of events decides."""
+        self.assertEqual({'recorded': 2, 'duplicate': 1}, self.collect(database(), acme(), database()))
+        events, samples = self.deliver()
+        self.assertEqual((['db-1'], 2), ([event['message_id'] for event in events], len(samples)))
+
+    def test_a_file(self):
+        """A file that is replayed without being published gives no events either."""
+        self.assertEqual(0, self.run_command('replay', self.lines(database()))[0])
+        self.assertEqual(([], []), self.deliver())
+        self.assertEqual(0, self.run_command('replay', '--publish', self.lines(database('db-2')))[0])
+        self.assertEqual(['db-2'], [event['message_id'] for event in self.published('events')])
+
+    def test_a_message_that_failed(self):
+        """A message that no event can be made of is quarantined whole, and released when the definition is mended."""
+        self.assertEqual({'quarantined(event.failed)': 1}, self.collect(database(size='large')))
+        self.assertEqual(([], []), self.deliver())
+        self.assertIn('event.failed', self.run_command('quarantine', 'release', '1')[1])
+        self.define('text')
+        self.assertEqual(0, self.run_command('quarantine', 'release', '1')[0])
+        events, samples = self.deliver()
+        self.assertIn({'name': 'size', 'dtype': 1, 'value': 'large'}, events[0]['traits'])
+        self.assertEqual(1, len(samples))
+
+    def test_a_refused_event(self):
+        """An event that a publisher refused is released to that publisher, unless the pipeline has it no more."""
+        self.collect(database())
+        target, = self.config().event_targets
+        ledger = Ledger(self.config().settings.ledger_connection)
+        self.addCleanup(ledger.close)
+        parcel, = ledger.pending(target.name)
+        event, = json.loads(parcel.body)
+        refused = Quarantined(target.name, 'publish.refused', 'no', json.dumps(event))
+        ledger.delivered(target.name, [parcel.id], [(parcel.source, refused)], serve.utcnow())
+        self.edit('event_pipeline.yaml', 'events?json', 'other')
+        self.assertIn('no publisher event log', ''.join(map(str, self.run_command('quarantine', 'release', '1'))))
+        self.edit('event_pipeline.yaml', 'other', 'events?json')
+        self.assertEqual(0, self.run_command('quarantine', 'release', '1')[0])
+        self.assertEqual(['db-1'], [event['message_id'] for event in self.deliver()[0]])
+
+    def test_check(self):
+        """What is wrong with a publisher of events is found, and it counts as a publisher."""
+        self.assertIn(' 2 publishers', self.run_command('check')[1])
+        self.edit('event_pipeline.yaml', 'file://', 'files://')
+        self.assertIn("event_pipeline.yaml:2: publisher event log: files://", self.run_command('check')[2])

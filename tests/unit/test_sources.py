@@ -8,7 +8,7 @@ import hypothesis
 from hypothesis import strategies
 
 from ceilometer_paas.config import reader
-from ceilometer_paas.config.sources import Sources, load_sources
+from ceilometer_paas.config.sources import Sources, load_sources, shared_with_agent
 from tests.files import REPOSITORY, Files, said
 
 GOOD = '''
@@ -237,6 +237,30 @@ class SourcesTest(unittest.TestCase):
         self.assertEqual(["sources.yaml:4: 'manila' gets the messages of 'trove' (exchange openstack, topic "
                           'notifications, info) once more; keep one of them and map the metric types of both to it'],
                          self.refused(text))
+
+
+class SharedWithAgentTest(unittest.TestCase):
+
+    def test_queues_that_get_copies_of_what_ceilometers_agent_consumes_are_found(self):
+        """On one of its brokers, and of one of its topics; not those whose messages would be taken from it."""
+        files, text = Files(self), '''
+            endpoints: {cloud: {url: ""}, same: {url: "rabbit://other:other@broker/"}, far: {url: "rabbit://far/"}}
+            queues:
+              q.nova: {endpoint: cloud, exchange: nova, topic: notifications, priorities: [error]}
+              q.dns: {endpoint: same, exchange: dns, topic: notifications}
+              q.topic: {endpoint: cloud, exchange: nova, topic: other}
+              q.own: {endpoint: cloud, exchange: nova, topic: mine, own_topic: true}
+              q.far: {endpoint: far, exchange: nova, topic: notifications}
+            metric_types: {"*": [q.nova, q.dns, q.topic, q.own, q.far]}
+            '''
+        for more, expected in [('', ['q.nova', 'q.dns']),
+                               ('[notification]\nmessaging_urls = rabbit://far/\n', ['q.far']),
+                               ('[oslo_messaging_notifications]\ntopics = other\n', ['q.topic'])]:
+            conf = files.conf(f'[DEFAULT]\ntransport_url = rabbit://paas:sesame@broker/\n{more}')
+            problems = reader.Problems()
+            sources = load_sources(files.write('sources.yaml', text), conf, problems)
+            self.assertEqual([], said(problems))
+            self.assertEqual(expected, [queue.name for queue in shared_with_agent(sources, conf)])
 
 
 class QueuesOfTest(unittest.TestCase):

@@ -80,6 +80,17 @@ class RecordTest(LedgerCase):
         self.assertEqual(self.ledger.record(SOURCE, [entry('m1')], (), ['file'], NOW), {'m1'})
         self.assertEqual(self.count('outbox'), 0)
 
+    def test_events_wait_for_those_who_get_events(self):
+        """Readings and events of a batch are parcels of their own; an entry may have one without the other."""
+        batch = [entry('m1')._replace(event='{"a":1}'), entry('m2'), Entry('m3', '[]', event='{"a":3}')]
+        self.ledger.record(SOURCE, batch, (), ['file'], NOW, events_to=['event file', 'event bus'])
+        self.assertEqual(published(self.ledger, 'file'), ['m1', 'm2'])
+        for target in 'event file', 'event bus':
+            (parcel,) = self.ledger.pending(target)
+            self.assertEqual((parcel.source, json.loads(parcel.body)), (SOURCE, [['m1', {'a': 1}], ['m3', {'a': 3}]]))
+        self.ledger.record(SOURCE, batch, (), ['file'], NOW, events_to=['event file', 'event bus'])
+        self.assertEqual(self.ledger.backlog(), {'file': 1, 'event file': 1, 'event bus': 1})
+
     def test_a_large_batch_becomes_several_parcels(self):
         """A parcel is closed at about one MiB."""
         readings = json.dumps(['x' * (store.MAX_PARCEL // 3)])
