@@ -108,9 +108,10 @@ class Collector:
     def claims(self, envelope: Envelope, now: datetime) -> bool:
         """Tell whether this queue is one that speaks of what a message says, and may do so."""
         try:
-            return self._read(envelope, times.to_micros(now)) is not None
+            _, readings, facts = self._understand(envelope, times.to_micros(now))
         except Refused as refused:
             return refused.code != 'source.not_mapped' and not refused.code.startswith('decode.')
+        return bool(readings or facts)
 
     def refuse(self, envelope: Envelope, refused: Refused, now: datetime) -> Outcome:
         """Quarantine one message without looking into it.
@@ -129,9 +130,7 @@ class Collector:
 
         :param now: microseconds
         """
-        notification = self._decode(envelope)
-        readings = self._translate(notification, self.queue.name)
-        facts = self._observe(notification, self.queue.name, now)
+        notification, readings, facts = self._understand(envelope, now)
         if not readings and not facts:
             return None
         entry = Entry(notification.message_id, dump_readings(readings), dump_facts(facts) if facts else '',
@@ -140,6 +139,11 @@ class Collector:
         if size > MAX_ENTRY:
             raise Refused('collect.too_large', f'{size} characters')
         return entry
+
+    def _understand(self, envelope: Envelope, now: int) -> tuple[Notification, tuple[Reading, ...], tuple[Fact, ...]]:
+        notification = self._decode(envelope)
+        return (notification, self._translate(notification, self.queue.name),
+                self._observe(notification, self.queue.name, now))
 
     def _set_aside(self, envelope: Envelope, refused: Refused) -> Quarantined:
         return Quarantined(self.queue.name, refused.code, printable(refused.reason),
