@@ -13,7 +13,7 @@ import unittest
 from tests.functional import rabbit
 from tests.functional.deployment import kill
 
-START = 60.0
+START = 120.0
 """Seconds that the agent may take until it consumes; five are usual."""
 
 _CONF = '''

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import sqlalchemy
 
-_SECONDS = 60
+_SECONDS = 120
 """How long a server may take to start or to stop."""
 
 _PLACES = '/usr/lib/postgresql/*/bin', '/usr/local/sbin', '/usr/sbin'

@@ -24,7 +24,7 @@ import requests
 
 from tests.functional.databases import POSTGRESQL
 
-_SECONDS = 60
+_SECONDS = 120
 """How long a program may take to start."""
 
 _CONF = '''\

@@ -15,6 +15,8 @@ from tests.functional import rabbit
 from tests.functional.deployment import PATIENCE, Deployment, send, wait_for
 
 QUEUE = 'ceilometer-paas.nova'
+LEASE = 1.5
+"""Seconds that a publisher waits after each kill."""
 
 
 class AgentTest(unittest.TestCase):
@@ -24,8 +26,8 @@ class AgentTest(unittest.TestCase):
         self.url = rabbit.url(self.vhost)
         self.deployment = Deployment(self, self.url)
 
-    def started(self):
-        agent = self.deployment.start_agent()
+    def started(self, lease=None):
+        agent = self.deployment.start_agent(lease)
         wait_for(lambda: rabbit.queues(self.vhost).get(QUEUE, (0, 0))[1], 'the agent consumes')
         return agent
 
@@ -48,7 +50,7 @@ class AgentTest(unittest.TestCase):
         self.assertEqual((1000, 1000), (len(self.ids()), len(set(self.ids()))), f'{left} messages were left')
 
     def test_nothing_is_lost_when_the_agent_is_killed_again_and_again_and_what_is_repeated_keeps_its_id(self):
-        self.started()
+        self.started(LEASE)
         stop = threading.Event()
         sent = []
 
@@ -64,7 +66,7 @@ class AgentTest(unittest.TestCase):
             agents = subprocess.run(['pgrep', '-f', self.deployment.path('ceilometer.conf')], capture_output=True,
                                     text=True, check=True).stdout.split()
             os.killpg(os.getpgid(int(agents[0])), signal.SIGKILL)
-            self.started()
+            self.started(LEASE)
         stop.set()
         publisher.join()
         wait_for(lambda: len(set(self.ids(killed=True))) >= len(sent), f'{len(sent)} messages are metered')

@@ -90,7 +90,7 @@ class LedgerAwayTest(PluginTestCase):
             self.send(*range(30))
             wait_for(lambda: len(doors.lines('its messages are held, unacknowledged')) > 2, 'it is said')
             self.assertEqual([30, 30], [rabbit.queues(self.vhost)[queue][0] for queue in (QUEUE, BUS)])
-            doors.stop(agent, seconds=20)
+            doors.stop(agent)
             self.assertEqual([(30, 0)] * 2, [rabbit.queues(self.vhost)[queue] for queue in (QUEUE, BUS)])
             agent = doors.start(BUS)
             wait_for(lambda: doors.depth(BUS)[0] == 0, 'the messages are taken')
