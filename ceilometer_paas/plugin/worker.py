@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from ceilometer.notification import NotificationService
 
+from ceilometer_paas.config import doors
 from ceilometer_paas.config.load import Configuration, load
 from ceilometer_paas.errors import ConfigError, Unavailable
 from ceilometer_paas.ledger.store import Ledger
@@ -27,9 +28,6 @@ from ceilometer_paas.publish.load import load_publishers
 from ceilometer_paas.serve import Collecting, Delivering
 
 LOG = logging.getLogger(__name__)
-
-PIPELINE = 'paas'
-"""The name of our notification pipeline."""
 
 _POLL = 0.2
 """Seconds between two looks whether the worker stops, while the ledger is waited for."""
@@ -57,7 +55,7 @@ class Worker:
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self.stopping = threading.Event()
-        self.collecting = Collecting(configuration, listen=PIPELINE in configuration.conf.notification.pipelines,
+        self.collecting = Collecting(configuration, listen=doors.NAME in configuration.conf.notification.pipelines,
                                      stop=self.stopping)
         self._parts = self.collecting, Delivering(configuration, stop=self.stopping)
         self._given_up = threading.Event()

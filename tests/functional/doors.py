@@ -13,7 +13,7 @@ import kombu
 
 from ceilometer_paas.transport import depth
 from tests.functional import agent
-from tests.functional.deployment import Deployment, wait_for
+from tests.functional.deployment import PATIENCE, Deployment, wait_for
 
 QUEUE = 'ceilometer-paas.nova'
 BUS = 'notifications.info'
@@ -69,10 +69,10 @@ class Doors(Deployment):
             except AssertionError as error:
                 raise AssertionError(f'{error}\n{self.log()}') from None
 
-    def stop(self, process: subprocess.Popen[str], seconds: float = 50) -> None:
+    def stop(self, process: subprocess.Popen[str]) -> None:
         """End the agent by SIGTERM; it must end well, and before it would be killed, which is after 60 s."""
         process.send_signal(signal.SIGTERM)
-        self._test.assertEqual(0, process.wait(seconds), self.log())
+        self._test.assertEqual(0, process.wait(PATIENCE), self.log())
         self._test.assertNotIn('Graceful shutdown timeout', self.log())
 
     def depth(self, queue: str) -> tuple[int, int]:
