@@ -15,10 +15,9 @@ import cotyledon
 
 from ceilometer_paas.config import options
 from ceilometer_paas.config.load import Configuration, load
-from ceilometer_paas.errors import ConfigError, Problem, Unavailable
-from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.errors import ConfigError, Problem
 from ceilometer_paas.publish.load import load_publishers
-from ceilometer_paas.serve import Collecting, Delivering
+from ceilometer_paas.serve import Collecting, Delivering, open_once
 
 LOG = logging.getLogger(__name__)
 
@@ -108,12 +107,7 @@ def main() -> int:
     """Run the agent until SIGTERM; 1 if what the operator wrote cannot be used."""
     try:
         current = Current(options.prepare(sys.argv))
-        ledger = Ledger(current.configuration.settings.ledger_connection)
-        try:
-            ledger.upgrade()
-        except Unavailable as error:
-            LOG.warning('The ledger cannot be opened yet: %s', error)
-        ledger.close()
+        open_once(current.configuration)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1

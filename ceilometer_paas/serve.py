@@ -281,6 +281,15 @@ def stop_all(parts: Sequence[Background]) -> None:
             stopped.result()
 
 
+def open_once(config: Configuration) -> None:
+    """Open the ledger before anything else is done; one that cannot be reached yet is opened by whoever needs it.
+
+    :raises ConfigError: it never can be
+    """
+    with contextlib.closing(Ledger(config.settings.ledger_connection)) as ledger, contextlib.suppress(Unavailable):
+        ledger.upgrade()
+
+
 def open_ledger(ledger: Ledger, clock: Callable[[], datetime], stop: threading.Event, max_backoff: float, *,
                 targets: Iterable[str] = ()) -> bool:
     """Bring the ledger's schema up to date as soon as it can be reached; False if `stop` came first.

@@ -5,7 +5,6 @@ It begins when the first door is opened, and ends with the worker: on SIGTERM, a
 reads everything again. Should the worker be killed, what was not acknowledged comes again and is recognised.
 """
 
-import contextlib
 import functools
 import logging
 import os
@@ -20,12 +19,11 @@ from ceilometer.notification import NotificationService
 
 from ceilometer_paas.config import doors
 from ceilometer_paas.config.load import Configuration, load
-from ceilometer_paas.errors import ConfigError, Unavailable
-from ceilometer_paas.ledger.store import Ledger
+from ceilometer_paas.errors import ConfigError
 from ceilometer_paas.listen import Handler
 from ceilometer_paas.model import RETRIED, Envelope
 from ceilometer_paas.publish.load import load_publishers
-from ceilometer_paas.serve import Collecting, Delivering
+from ceilometer_paas.serve import Collecting, Delivering, open_once
 
 LOG = logging.getLogger(__name__)
 
@@ -118,7 +116,7 @@ def _begin(conf: Any) -> Worker:
     mistakes = None
     try:
         configuration = load(conf, load_publishers)
-        _open_once(configuration.settings.ledger_connection)
+        open_once(configuration)
         worker = Worker(configuration)
         worker.start()
         _stop_with_the_service(worker)
@@ -144,15 +142,6 @@ def give_up(error: ConfigError) -> NoReturn:
 def _say(error: ConfigError) -> None:
     for problem in error.problems:
         LOG.error('ceilometer_paas cannot be used: %s', problem)
-
-
-def _open_once(connection: str) -> None:
-    """Open the ledger for the first time; one that cannot be reached yet is opened by whoever needs it.
-
-    :raises ConfigError: it never can be
-    """
-    with contextlib.closing(Ledger(connection)) as ledger, contextlib.suppress(Unavailable):
-        ledger.upgrade()
 
 
 def _stop_with_the_service(worker: Worker) -> None:
