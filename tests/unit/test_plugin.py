@@ -212,6 +212,15 @@ class SampleEndpointTest(PluginTestCase):
         self.assertEqual({'quarantined'}, {outcome.partition('(')[0] for outcome in joined.collecting.counts()})
         self.assertNotIn('quarantined(internal.failed)', joined.collecting.counts())
 
+    def test_a_message_of_any_depth_is_quarantined_and_not_raised(self):
+        """Ceilometer would requeue it at once, again and again."""
+        conf = self.conf(ENDPOINT)
+        joined, payload = self.join(conf), {}
+        for _ in range(2000):
+            payload = {'deeper': payload}
+        SampleEndpoint(conf, None).info([handed_over({**database(), 'payload': payload})])
+        self.assertEqual({'quarantined(decode.too_deep)': 1}, joined.collecting.counts())
+
     def test_without_a_queue_on_the_agents_bus_the_process_ends(self):
         self.edit('sources.yaml', 'topic: notifications', 'topic: elsewhere')
         conf = self.conf(ENDPOINT)
@@ -259,11 +268,15 @@ class SamplePublisherTest(PluginTestCase):
         publisher = self.publisher()
         given = publishing.samples(3)
         given[1].resource_metadata = {1: 'a', 'b': 2}
+        deep: list = []
+        for _ in range(2000):
+            deep = [deep]
+        given[2].project_id = deep
         with self.assertLogs('ceilometer_paas', 'WARNING'):
             publisher.publish_samples(given)
-        self.assertEqual({'recorded': 2, 'quarantined(internal.failed)': 1}, self.joined.collecting.counts())
-        row, = self.ledger().quarantine_list()
-        self.assertIn('resource-1', self.ledger().quarantine_get(row.id).body)
+        self.assertEqual({'recorded': 1, 'quarantined(internal.failed)': 2}, self.joined.collecting.counts())
+        for number, row in enumerate(self.ledger().quarantine_list(), 1):
+            self.assertIn(f'resource-{number}', self.ledger().quarantine_get(row.id).body)
 
     def test_no_samples_are_no_matter(self):
         self.publisher().publish_samples([])
